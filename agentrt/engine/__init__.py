@@ -1,0 +1,1 @@
+"""The agent loop as values: no I/O, no clock, no asyncio."""
