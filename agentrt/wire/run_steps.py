@@ -1,0 +1,126 @@
+"""Run steps on the wire: answers only."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypeAlias
+
+from typing_extensions import TypedDict
+
+from agentrt.wire.messages import FileReference
+from agentrt.wire.runs import UsageObject
+
+# What `include` may ask for: the text of search results, which is left out otherwise.
+INCLUDE_SEARCH_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
+
+
+class MessageReference(TypedDict):
+    message_id: str
+
+
+class MessageCreationDetails(TypedDict):
+    type: Literal["message_creation"]
+    message_creation: MessageReference
+
+
+class FunctionCall(TypedDict):
+    """output is null until it was submitted or the server's tool returned."""
+
+    name: str
+    arguments: str
+    output: str | None
+
+
+class FunctionCallObject(TypedDict):
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class CodeLogs(TypedDict):
+    type: Literal["logs"]
+    logs: str
+
+
+class CodeImage(TypedDict):
+    type: Literal["image"]
+    image: FileReference
+
+
+class CodeCall(TypedDict):
+    input: str
+    outputs: list[CodeLogs | CodeImage]
+
+
+class CodeCallObject(TypedDict):
+    id: str
+    type: Literal["code_interpreter"]
+    code_interpreter: CodeCall
+
+
+class SearchRanking(TypedDict):
+    ranker: Literal["auto", "default_2024_08_21"]
+    score_threshold: float
+
+
+class SearchText(TypedDict):
+    type: Literal["text"]
+    text: str
+
+
+class SearchResult(TypedDict):
+    """One file that was found; content only where INCLUDE_SEARCH_CONTENT was asked for."""
+
+    file_id: str
+    file_name: str
+    score: float
+    content: NotRequired[list[SearchText]]
+
+
+class SearchCall(TypedDict):
+    ranking_options: NotRequired[SearchRanking]
+    results: NotRequired[list[SearchResult]]
+
+
+class SearchCallObject(TypedDict):
+    id: str
+    type: Literal["file_search"]
+    file_search: SearchCall
+
+
+ToolCallObject: TypeAlias = CodeCallObject | SearchCallObject | FunctionCallObject
+
+
+class ToolCallsDetails(TypedDict):
+    type: Literal["tool_calls"]
+    tool_calls: list[ToolCallObject]
+
+
+StepDetails: TypeAlias = MessageCreationDetails | ToolCallsDetails
+
+
+class StepError(TypedDict):
+    """One code less than a run's last_error."""
+
+    code: Literal["server_error", "rate_limit_exceeded"]
+    message: str
+
+
+class RunStepObject(TypedDict):
+    """A message that was written, or one model turn's tool calls. Times are Unix seconds."""
+
+    id: str
+    object: Literal["thread.run.step"]
+    created_at: int
+    assistant_id: str
+    thread_id: str
+    run_id: str
+    type: Literal["message_creation", "tool_calls"]
+    status: Literal["in_progress", "cancelled", "failed", "completed", "expired"]
+    step_details: StepDetails
+    last_error: StepError | None
+    expired_at: int | None
+    cancelled_at: int | None
+    failed_at: int | None
+    completed_at: int | None
+    metadata: dict[str, str]
+    usage: UsageObject | None
