@@ -1,0 +1,154 @@
+"""[models.*] → ModelSpec: what each provider needs and does not know, fallbacks, and keys that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, get_args
+
+from agentrt.config.document import ModelTable
+from agentrt.config.merge import Entry, Merged
+from agentrt.config.report import Report
+from agentrt.config.schema import ModelLimits, ModelSpec, Price, Provider
+from agentrt.secret import Secret
+from agentrt.suggest import did_you_mean, listed, quoted
+
+DEMO: Final = "demo"
+
+_CALLED: Final[tuple[Provider, ...]] = ("openai", "azure", "ollama", "compatible")
+_ONLY_FOR: Final[Mapping[str, tuple[Provider, ...]]] = {
+    "base_url": _CALLED,
+    "api_key": _CALLED,
+    "headers": _CALLED,
+    "timeout": _CALLED,
+    "retries": _CALLED,
+    "organization": ("openai",),
+    "api_version": ("azure",),
+    "delay": ("demo",),
+}
+_NEEDS_URL: Final[Mapping[Provider, str]] = {
+    "azure": "https://NAME.openai.azure.com",
+    "compatible": "http://127.0.0.1:8000/v1",
+}
+
+
+def model_specs(merged: Merged, report: Report) -> dict[str, ModelSpec]:
+    """All models in the file's order; `demo` stands last if the file does not have it."""
+    found = {name: _spec(entry, merged, report) for name, entry in merged.models.items()}
+    specs = {name: spec for name, spec in found.items() if spec}
+    _check_cycles(specs, merged, report)
+    if DEMO not in merged.names["models"]:
+        specs[DEMO] = demo_spec(is_alone=not merged.names["models"])
+    return specs
+
+
+def demo_spec(*, is_alone: bool) -> ModelSpec:
+    """The built-in stand-in. Alone it answers to every name, so that apps that name a real model can be tried."""
+    return ModelSpec(name=DEMO, provider="demo", model=DEMO, answers_to=("*",) if is_alone else ())
+
+
+def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec | None:
+    table = entry.table
+    _check_fallbacks(entry, merged, report)
+    if table.provider is None:
+        fix = f"add provider = {quoted(get_args(Provider))}"
+        report.missing(entry.source, (*entry.path, "provider"), fix=fix)
+        return None
+    _check_provider(entry, table.provider, report)
+    _check_secrets(entry, report)
+    headers = {name: Secret(value) for name, value in table.headers.items()}
+    if table.organization:
+        headers.setdefault("OpenAI-Organization", Secret(table.organization, shown=table.organization))
+    return ModelSpec(
+        name=entry.name,
+        provider=table.provider,
+        model=table.model or DEMO,
+        base_url=table.base_url,
+        api_key=Secret(table.api_key) if table.api_key else None,
+        api_version=table.api_version,
+        headers=headers,
+        timeout_s=table.timeout,
+        retries=table.retries,
+        fallbacks=tuple(table.fallbacks),
+        context_window=table.context_window,
+        takes_images=table.images,
+        price=_price(table),
+        limits=ModelLimits(rpm=table.limits.rpm, tpm=table.limits.tpm, concurrent=table.limits.concurrent),
+        answers_to=tuple(table.answers_to),
+        delay_s=table.delay or 0.0,
+        unavailable=_why_unavailable(entry),
+    )
+
+
+def _price(table: ModelTable) -> Price | None:
+    price = table.price
+    if price is None:
+        return None
+    cached = price.input if price.cached_input is None else price.cached_input
+    return Price(input=price.input, cached_input=cached, output=price.output)
+
+
+def _why_unavailable(entry: Entry[ModelTable]) -> str | None:
+    missing = entry.file.missing_keys.get(entry.name)
+    if missing:
+        state = "is not set" if missing.state == "not set" else "is empty"
+        return f"{missing.variable} {state} ({entry.source.where(missing.path)})"
+    table = entry.table
+    is_vendors = table.provider == "azure" or (table.provider == "openai" and table.base_url is None)
+    if is_vendors and not table.api_key and not table.headers:
+        return f"it has no api_key ({entry.source.where((*entry.path, 'api_key'))})"
+    return None
+
+
+def _check_provider(entry: Entry[ModelTable], provider: Provider, report: Report) -> None:
+    table = entry.table
+    for key in sorted(table.model_fields_set & _ONLY_FOR.keys()):
+        if provider not in _ONLY_FOR[key]:
+            what = f'a model of provider "{provider}" has no use for it'
+            fix = f"take it out; it is for {listed(_ONLY_FOR[key], last='and')}"
+            report.problem(entry.source, (*entry.path, key), what, fix=fix, at="key")
+    if provider in _NEEDS_URL and not table.base_url:
+        what = f'provider "{provider}" needs a base_url'
+        fix = f'add base_url = "{_NEEDS_URL[provider]}"'
+        report.problem(entry.source, (*entry.path, "base_url"), what, fix=fix, at="key")
+    if provider != "demo" and not table.model:
+        fix = 'add model = "…", the provider\'s name for it'
+        report.missing(entry.source, (*entry.path, "model"), fix=fix)
+
+
+def _check_secrets(entry: Entry[ModelTable], report: Report) -> None:
+    """Keys travel in HTTP headers: a placeholder such as `…` cannot, nor can a line break."""
+    values: list[tuple[tuple[str, ...], str]] = [(("api_key",), entry.table.api_key or "")]
+    values += [(("headers", name), value) for name, value in entry.table.headers.items()]
+    for path, value in values:
+        if not (value.isascii() and (value.isprintable() or not value)):
+            what = "it has characters that an HTTP header cannot carry"
+            report.problem(entry.source, (*entry.path, *path), what, fix="take the key as its provider shows it")
+
+
+def _check_fallbacks(entry: Entry[ModelTable], merged: Merged, report: Report) -> None:
+    names = merged.names["models"] | {DEMO}
+    for index, name in enumerate(entry.table.fallbacks):
+        if name not in names:
+            fix = did_you_mean(name, names, otherwise=f"there are {listed(sorted(names), last='and')}")
+            report.problem(entry.source, (*entry.path, "fallbacks", index), f'there is no model "{name}"', fix=fix)
+
+
+def _check_cycles(specs: Mapping[str, ModelSpec], merged: Merged, report: Report) -> None:
+    for name in specs:
+        way = _way_back(name, name, specs, frozenset())
+        if way:
+            entry = merged.models[name]
+            what = f"the fallbacks go round in a circle: {' → '.join([name, *way])}"
+            report.problem(entry.source, (*entry.path, "fallbacks"), what, fix="take one of them out")
+            return
+
+
+def _way_back(start: str, here: str, specs: Mapping[str, ModelSpec], seen: frozenset[str]) -> list[str]:
+    """The fallbacks that lead from here to start, empty if none do."""
+    for name in specs[here].fallbacks if here in specs else ():
+        if name == start:
+            return [name]
+        further = [] if name in seen else _way_back(start, name, specs, seen | {name})
+        if further:
+            return [name, *further]
+    return []

@@ -1,0 +1,189 @@
+"""The frozen configuration: what agents.toml means, after everything was checked, filled in and resolved.
+
+Paths are absolute, times are seconds (`_s`), sizes are bytes, secrets are wrapped. How the file is written and
+checked stands in `document.py`; nothing here knows TOML, pydantic or the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from agentrt.secret import Secret
+
+# The engine has the same shapes; it stands above this package and may not be imported here.
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+Provider: TypeAlias = Literal["openai", "azure", "ollama", "compatible", "demo"]
+OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
+UnknownFields: TypeAlias = Literal["error", "ignore"]
+Retry: TypeAlias = Literal["never", "idempotent"]
+ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+HOSTED_TOOLS: Final = ("code_interpreter", "file_search")
+DEFAULT_PROJECT: Final = "default"
+
+
+class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """max_steps: model calls of one run. max_tool_output_bytes: what a model gets to read of one result."""
+
+    max_steps: int = 32
+    max_parallel_tools: int = 8
+    max_concurrent_runs: int = 64
+    max_tool_output_bytes: int = 256 * 1024
+
+
+class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """database is a URL, with an absolute path if it names a SQLite file; its text without the password is str()."""
+
+    database: Secret
+    data_dir: Path
+    default_agent: str
+    run_expiry_s: float = 600.0
+    limits: RuntimeLimits = RuntimeLimits()
+
+
+class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that clients may send; hash is `sha256:` + hex of it."""
+
+    name: str
+    hash: str
+    project: str = DEFAULT_PROJECT
+
+
+class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """root_path is "" or begins with a slash and ends without one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8700
+    root_path: str = ""
+    cors: tuple[str, ...] = ()
+    unknown_fields: UnknownFields = "error"
+    keys: tuple[KeySpec, ...] = ()
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars per million tokens."""
+
+    input: float
+    cached_input: float
+    output: float
+
+
+class ModelLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests and tokens per minute, requests at once; None = no limit of ours."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrent: int | None = None
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [models.*] table. name is the table's, model is what the provider is asked for.
+
+    base_url: None = the provider's own. headers: `organization` is among them.
+    timeout_s: longest silence of the server. delay_s: of demo, between two pieces of its answer.
+    answers_to: globs of further names that this model stands in for.
+    unavailable: why the model cannot be called (`OPENAI_API_KEY is not set (agents.toml:31:12)`), None if it can.
+    """
+
+    name: str
+    provider: Provider
+    model: str
+    base_url: str | None = None
+    api_key: Secret | None = None
+    api_version: str | None = None
+    headers: Mapping[str, Secret] = {}
+    timeout_s: float = 60.0
+    retries: int = 3
+    fallbacks: tuple[str, ...] = ()
+    context_window: int | None = None
+    takes_images: bool = True
+    price: Price | None = None
+    limits: ModelLimits = ModelLimits()
+    answers_to: tuple[str, ...] = ()
+    delay_s: float = 0.0
+    unavailable: str | None = None
+
+
+class ToolSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a [tools.*] function is: in a file or in an installed module, exactly one of the two.
+
+    timeout_s and retry: None = what the function's own `@tool` says. options go to the function as they are;
+    a relative path in them starts at folder.
+    """
+
+    name: str
+    function: str
+    file: Path | None = None
+    module: str | None = None
+    folder: Path
+    timeout_s: float | None = None
+    retry: Retry | None = None
+    options: JsonObject = {}
+
+
+class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """json_schema is the API's object {name, schema, strict…}."""
+
+    type: Literal["auto", "text", "json_object", "json_schema"] = "auto"
+    json_schema: JsonObject | None = None
+
+
+class TruncationSpec(msgspec.Struct, frozen=True, kw_only=True):
+    type: Literal["auto", "last_messages"] = "auto"
+    last_messages: int | None = None
+
+
+class AgentLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one run of this agent; None = the runtime's, or none. Tokens count over all its model calls."""
+
+    max_steps: int | None = None
+    max_prompt_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    timeout_s: float | None = None
+
+
+class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [agents.*] table, `extends` resolved. name is the table's, display_name is the assistant's `name`.
+
+    model: the name of a [models.*] table or one that a model answers to. tools: names of [tools.*] and hosted tools.
+    """
+
+    name: str
+    id: str
+    display_name: str
+    model: str
+    description: str | None = None
+    instructions: str = ""
+    tools: tuple[str, ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    response_format: AnswerFormat = AnswerFormat()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    truncation_strategy: TruncationSpec = TruncationSpec()
+    limits: AgentLimits = AgentLimits()
+    on_busy: OnBusy = "reject"
+    metadata: Mapping[str, str] = {}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that agents.toml says. models always has `demo`; agents is never empty; both in the file's order.
+
+    path: the file, None if there was none. folder: where relative paths start. warnings: ready to print.
+    """
+
+    path: Path | None
+    folder: Path
+    runtime: RuntimeSpec
+    server: ServerSpec
+    models: Mapping[str, ModelSpec]
+    tools: Mapping[str, ToolSource]
+    agents: Mapping[str, AgentSpec]
+    warnings: tuple[str, ...] = ()
