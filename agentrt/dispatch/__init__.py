@@ -1,0 +1,1 @@
+"""Who drives what, and when: dispatch of jobs and hints between the parts."""

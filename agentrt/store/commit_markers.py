@@ -1,0 +1,54 @@
+"""What became of a commit whose answer was lost: each connection numbers its transactions in a row of its own.
+
+The transaction's id would not do: after a crash PostgreSQL gives the ids of transactions it has forgotten to new ones.
+SQLite needs no markers, because nothing stands between the writer and the file.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, bindparam, delete, select, update
+from sqlmodel import Field
+
+from agentrt.store.database import ID_COLUMN, Record, Tx
+from agentrt.store.records import insert_records, table_of
+from agentrt.store.statements import Statement
+
+
+class CommitMarker(Record):
+    """n: the number of the last transaction that was committed through the connection. made_at: Unix seconds."""
+
+    id: str = Field(primary_key=True, sa_type=ID_COLUMN)
+    made_at: int = Field(sa_type=BigInteger)
+    n: int = Field(default=0, sa_type=BigInteger)
+
+
+class CommitMarkerTable(CommitMarker, table=True):
+    __tablename__ = "commit_marker"
+
+
+_table = table_of(CommitMarkerTable)
+_insert = Statement(_table.insert())
+_mark = Statement(update(_table).where(_table.c.id == bindparam("marker_id")).values(n=bindparam("new_n")))
+_last = Statement(select(_table.c.n).where(_table.c.id == bindparam("id")).with_for_update())
+_delete_old = Statement(delete(_table).where(_table.c.made_at < bindparam("before")))
+
+
+def insert_marker(tx: Tx, marker: CommitMarker) -> None:
+    insert_records(tx, _insert, [marker])
+
+
+def mark_commit(tx: Tx, marker_id: str, n: int) -> None:
+    """Let this transaction leave its number."""
+    touched = _mark.run(tx, {"marker_id": marker_id, "new_n": n})
+    assert touched == 1, "the connection has outlived its marker"
+
+
+def last_commit(tx: Tx, marker_id: str) -> int | None:
+    """The number of the last transaction that was committed; waits for the end of one that is still under way."""
+    row = _last.first(tx, {"id": marker_id})
+    return None if row is None else int(row[0])
+
+
+def delete_markers(tx: Tx, *, before: float) -> None:
+    """Forget the markers of connections that were opened before a time."""
+    _delete_old.run(tx, {"before": int(before)})

@@ -1,0 +1,85 @@
+"""open_store: from a URL to a Store that is locked for this process and migrated."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from agentrt.clock import Clock
+from agentrt.errors import StoreError
+from agentrt.store.database import Store
+from agentrt.store.location import locate
+from agentrt.store.lock import acquire_lock
+from agentrt.store.migrate import migrate_sqlite, sqlite_revision
+from agentrt.store.revisions import pending
+from agentrt.store.sqlite import SqliteStore, create_file
+
+
+async def open_store(
+    url: str, *, clock: Clock, migrate: bool = True, is_executor: bool = True, server_url: str | None = None
+) -> Store:
+    """Open `sqlite:///path` or `postgresql://…`.
+
+    migrate: bring the tables up to date (a SQLite file is copied first); else being behind is an error.
+    is_executor: this process drives runs; on PostgreSQL one process may, others open it beside. A SQLite file is one
+    process's in any case. server_url: where this process answers HTTP, for whoever finds the database taken.
+    Raises StoreError, in three lines: what, why, what to do.
+    """
+    place = locate(url)
+    if isinstance(place, Path):
+        return await _open_sqlite(place, migrate=migrate, server_url=server_url)
+    return await _open_postgres(place, clock=clock, migrate=migrate, is_executor=is_executor, server_url=server_url)
+
+
+async def _open_sqlite(path: Path, *, migrate: bool, server_url: str | None) -> Store:
+    create_file(path)
+    lock = acquire_lock(path, url=server_url)
+    try:
+        revision = sqlite_revision(path)
+        if pending(revision, str(path)):
+            if not migrate:
+                raise _behind(str(path))
+            if revision is None:
+                migrate_sqlite(path, backup=False)
+            else:
+                await asyncio.to_thread(migrate_sqlite, path, backup=True)
+        return SqliteStore(path, lock=lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+async def _open_postgres(url: str, *, clock: Clock, migrate: bool, is_executor: bool, server_url: str | None) -> Store:
+    try:
+        import greenlet  # type: ignore[import-untyped]  # noqa: F401 - SQLAlchemy needs it, and says so late
+
+        from agentrt.store.migrate_postgres import migrate_postgres, postgres_revision
+        from agentrt.store.postgres import PostgresStore
+        from agentrt.store.postgres_errors import explained, shown_url
+        from agentrt.store.postgres_lock import acquire_postgres_lock
+    except ImportError as error:
+        raise StoreError(
+            "The database is PostgreSQL, whose driver is not installed\n"
+            f"  why: {error}\n"
+            "  fix: pip install 'agentrt[postgres]'"
+        ) from error
+    with explained(url):
+        lock = await acquire_postgres_lock(url, server_url=server_url) if is_executor else None
+    try:
+        if pending(await postgres_revision(url), shown_url(url)):
+            if not migrate:
+                raise _behind(shown_url(url))
+            await migrate_postgres(url)
+        return PostgresStore(url, clock=clock, lock=lock)
+    except BaseException:
+        if lock is not None:
+            await lock.release()
+        raise
+
+
+def _behind(shown: str) -> StoreError:
+    return StoreError(
+        f"Database {shown}: its tables are not up to date\n"
+        "  why: another release made them, or nobody yet\n"
+        "  fix: agentrt migrate"
+    )

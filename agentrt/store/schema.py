@@ -1,0 +1,29 @@
+"""All tables together: for migrations, and for making an empty database."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sqlalchemy import MetaData
+
+from agentrt.store.database import Record
+
+TABLE_MODULES = (
+    "assistants",
+    "commit_markers",
+    "files",
+    "jobs",
+    "messages",
+    "run_events",
+    "run_steps",
+    "runs",
+    "threads",
+    "vector_stores",
+)
+
+
+def metadata() -> MetaData:
+    """The tables of this release. A module with a new table is named in TABLE_MODULES."""
+    for module in TABLE_MODULES:
+        import_module(f"agentrt.store.{module}")
+    return Record.metadata

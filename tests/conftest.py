@@ -1,0 +1,54 @@
+"""Databases for tests: a SQLite file, and a database of its own on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentrt.store.migrate import migrate
+from tests.postgres import PostgresServer, running_postgres
+
+_SHARED = "agentrt"
+_EMPTY = "; ".join(f"DELETE FROM {table}" for table in ("thread", "job", "assistant", "vector_store", "file"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests that do it no harm, with a database that has our tables."""
+    with running_postgres() as server:
+        server.run_sql(f"CREATE DATABASE {_SHARED}")
+        migrate(server.url(_SHARED), backup=False)
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with our tables and no rows. (Emptied after each test: a new one would cost fifty times as much.)"""
+    yield postgres_server.url(_SHARED)
+    postgres_server.run_sql(_EMPTY, database=_SHARED)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database without tables."""
+    name = postgres_server.new_name()
+    postgres_server.run_sql(f"CREATE DATABASE {name}")
+    yield postgres_server.url(name)
+    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with our tables and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "agentrt.db"
+    migrate(f"sqlite:///{path}", backup=False)
+    return path
+
+
+@pytest.fixture
+def sqlite_path(sqlite_template: Path, tmp_path: Path) -> Path:
+    """A SQLite file with our tables."""
+    return Path(shutil.copy(sqlite_template, tmp_path / "agentrt.db"))

@@ -1,0 +1,241 @@
+"""Every statement of the store finds its rows by an index, on both engines, however many rows there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentrt.engine.events import RunQueued
+from agentrt.engine.run import Run
+from agentrt.errors import NotFoundError
+from agentrt.ids import new_id
+from agentrt.store import (
+    assistants,
+    files,
+    history,
+    jobs,
+    messages,
+    run_events,
+    run_steps,
+    runs,
+    threads,
+    vector_stores,
+)
+from agentrt.store.database import Store, Tx
+from agentrt.store.pages import PageQuery
+from agentrt.store.threads import Thread
+from tests.contracts.rows import HOME, a_file, a_message, a_step, an_assistant, put_run, put_thread
+
+
+class Recorder:
+    """A driver's connection that remembers the statements, each with its last values."""
+
+    def __init__(self, dbapi: Any) -> None:
+        self._dbapi = dbapi
+        self.seen: dict[str, Any] = {}
+
+    def cursor(self) -> Any:
+        return _RecordingCursor(self._dbapi.cursor(), self.seen)
+
+
+class _RecordingCursor:
+    def __init__(self, cursor: Any, seen: dict[str, Any]) -> None:
+        self._cursor = cursor
+        self._seen = seen
+
+    def execute(self, sql: str, values: Any) -> None:
+        self._seen[sql] = values
+        self._cursor.execute(sql, values)
+
+    def executemany(self, sql: str, many: Any) -> None:
+        self._seen[sql] = many[0]
+        self._cursor.executemany(sql, many)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+def every_page(first: str, last: str) -> Iterator[PageQuery]:
+    for order, (after, before) in product(("asc", "desc"), ((None, None), (first, None), (None, last), (first, last))):
+        yield PageQuery(limit=3, order=order, after=after, before=before)  # type: ignore[arg-type]
+
+
+def call_everything(tx: Tx) -> None:
+    """Every function of the store at least once, with every shape of page."""
+    thread = put_thread(tx, 12, meta={"a": "1", "b": "2", "c": "3"})
+    put_thread(tx, meta={"a": "1", "b": "2", "c": "3"})
+    call_threads(tx, thread)
+    call_messages(tx, thread)
+    call_runs(tx, thread)
+    call_assistants_and_files(tx)
+    messages.delete_message(tx, messages.list_messages(tx, HOME, thread.id, PageQuery()).items[0].id)
+    jobs.finish_jobs_of_thread(tx, thread.id)
+    threads.delete_thread(tx, thread.id)
+
+
+def call_threads(tx: Tx, thread: Thread) -> None:
+    deleted = new_id("thread")
+    for metadata in (None, {"a": "1"}, {"a": "1", "b": "2", "c": "3"}):
+        for cursor in (thread.id, deleted):
+            for query in every_page(cursor, cursor):
+                threads.list_threads(tx, HOME, query, metadata=metadata)
+    threads.find_thread(tx, HOME, thread.id)
+    threads.update_thread(tx, thread.id, {"meta": {"x": "y"}, "on_busy": "enqueue"})
+
+
+def call_messages(tx: Tx, thread: Thread) -> None:
+    first = a_message(thread, 50, run_id="run_x")
+    messages.insert_messages(tx, [first])
+    for cursor in (first.id, new_id("msg")):
+        for query in every_page(cursor, cursor):
+            messages.list_messages(tx, HOME, thread.id, query)
+            messages.list_messages(tx, HOME, thread.id, query, run_id="run_x")
+    messages.find_message(tx, HOME, thread.id, first.id)
+    messages.update_message(tx, first.id, {"status": "incomplete", "parts": []})
+    history.read_history(tx, thread.id, before=None, limit=5)
+
+
+def call_runs(tx: Tx, thread: Thread) -> None:
+    run = put_run(tx, thread)
+    step = a_step(run, 60)
+    run_steps.insert_step(tx, step)
+    for query in every_page(run.id, run.id):
+        runs.list_runs(tx, HOME, thread.id, query)
+    for query in every_page(step.id, step.id):
+        run_steps.list_steps(tx, HOME, run.id, query)
+    run_steps.find_step(tx, HOME, thread.id, run.id, step.id)
+    run_steps.update_step(tx, step.id, {"status": "completed"})
+    runs.find_run(tx, HOME, thread.id, run.id)
+    runs.load_run(tx, run.id)
+    runs.find_active_run(tx, thread.id)
+    runs.find_held_run(tx, thread.id)
+    runs.list_live_runs(tx, thread.id)
+    runs.list_overdue_runs(tx, 5.0)
+    call_a_drive(tx, run.to_run())
+
+
+def call_a_drive(tx: Tx, run: Run) -> None:
+    run_id = run.spec.id
+    jobs.insert_job(tx, jobs.Job(id=run_id, kind="run", subject_id=run_id))
+    jobs.find_job(tx, run_id)
+    jobs.list_jobs(tx, "run")
+    epoch = jobs.take_job(tx, run_id, now=1.0)
+    assert epoch is not None
+    jobs.fence(tx, run_id, epoch, now=2.0)
+    run_events.append_events(tx, run_id, [run_events.NumberedEvent(epoch, 0, RunQueued(at=1.0))])
+    run_events.read_events(tx, run_id)
+    run_events.read_events(tx, run_id, after=(epoch, 0))
+    run_events.next_seq(tx, run_id)
+    runs.advance_run(tx, run)
+    runs.mark_cancelling(tx, run_id)
+    runs.update_run(tx, run_id, {"meta": "{}"})
+    run_events.delete_events(tx, run_id)
+    jobs.finish_job(tx, run_id)
+
+
+def call_assistants_and_files(tx: Tx) -> None:
+    assistant, file = an_assistant(), a_file(expires_at=1)
+    assistants.insert_assistant(tx, assistant)
+    files.insert_file(tx, file)
+    for query in every_page(assistant.id, assistant.id):
+        assistants.list_assistants(tx, HOME, query)
+    for query in every_page(file.id, file.id):
+        files.list_files(tx, HOME, query)
+        files.list_files(tx, HOME, query, purpose="assistants")
+    assistants.find_assistant(tx, HOME, assistant.id)
+    assistants.list_declared(tx)
+    assistants.update_assistant(tx, assistant.id, {"name": "n"})
+    assistants.delete_assistant(tx, assistant.id)
+    files.find_file(tx, HOME, file.id)
+    files.list_expired_files(tx, 5.0)
+    in_store = vector_stores.VectorStoreFile(store_id="vs_1", file_id=file.id, project=HOME, created_at=1)
+    a_store = vector_stores.VectorStore(id="vs_1", project=HOME, created_at=1, last_active_at=1)
+    vector_stores.insert_vector_store(tx, a_store, [])
+    vector_stores.attach_files(tx, [in_store])
+    vector_stores.find_vector_store(tx, HOME, "vs_1")
+    files.delete_file(tx, file)
+    with pytest.raises(NotFoundError):
+        files.find_file(tx, HOME, file.id)
+
+
+class _UndoError(Exception):
+    """Ends a transaction without keeping anything."""
+
+
+def seen_by(tx: Tx) -> dict[str, Any]:
+    """All statements of the store with some values."""
+    real = tx.dbapi
+    recorder = Recorder(real)
+    tx.dbapi = recorder  # type: ignore[assignment]
+    call_everything(tx)
+    tx.dbapi = real
+    return recorder.seen
+
+
+# Live jobs are few, and whoever lists them wants them all; the same goes for the assistants of agents.toml.
+MAY_BE_SCANNED = {"SCAN CONSTANT ROW", "SCAN job", "SCAN assistant USING INDEX ix_assistant_shared"}
+
+# Another index would do as well in a short thread, and cost a look at every row of a long one.
+EXPECTED = {
+    "AND NOT is_held": "uq_run_active_thread",
+    "AND is_held": "ix_run_held",
+    "AND run.expires_at <=": "ix_run_live",
+    "type = 'tool_calls'": "ix_run_step_tool",
+    "ORDER BY message.turn_pos": "ix_message_thread_turn",
+    "AND message.run_id = ": "ix_message_run",
+    "AND file.purpose = ": "ix_file_project_",  # few purposes: the planner may walk all files of the project in order
+}
+
+
+def troubles_of(sql: str, steps: list[str]) -> list[str]:
+    found = [step for step in steps if step in ("Seq Scan", "Sort") or "TEMP B-TREE" in step]
+    found += [step for step in steps if "SCAN" in step and step not in MAY_BE_SCANNED]
+    if "ORDER BY" in sql or "LIMIT" in sql:
+        for words, index in EXPECTED.items():
+            if words in sql and not any(index in step for step in steps):
+                found.append(f"not {index} but {steps}")
+    return [f"{trouble}: {sql}" for trouble in found]
+
+
+def sqlite_troubles(tx: Tx) -> list[str]:
+    found = []
+    for sql, values in seen_by(tx).items():
+        cursor = tx.dbapi.cursor()
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+        found += troubles_of(sql, [step for *_, step in cursor.fetchall()])
+    return found
+
+
+def postgres_troubles(tx: Tx) -> list[str]:
+    for statement in (Path(__file__).parent / "many_rows.sql").read_text().split(";"):
+        tx.conn.exec_driver_sql(statement)
+    found = []
+    for sql, values in seen_by(tx).items():
+        cursor = tx.dbapi.cursor()
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", values)
+        found += troubles_of(sql, list(steps_of(cursor.fetchall()[0][0][0]["Plan"])))
+    return found
+
+
+def steps_of(plan: dict[str, Any]) -> Iterator[str]:
+    yield plan["Node Type"]
+    yield plan.get("Index Name", "")
+    for part in plan.get("Plans", []):
+        yield from steps_of(part)
+
+
+async def test_no_statement_reads_a_whole_table_or_sorts(store: Store) -> None:
+    troubles: list[str] = []
+
+    def look(tx: Tx) -> None:
+        nonlocal troubles
+        troubles = sqlite_troubles(tx) if tx.conn.dialect.name == "sqlite" else postgres_troubles(tx)
+        raise _UndoError
+
+    with pytest.raises(_UndoError):
+        await store.write(look)
+    assert not troubles, "\n".join(troubles)

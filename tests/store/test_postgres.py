@@ -1,0 +1,268 @@
+"""PostgresStore when things go wrong: crashes, cut connections, deadlocks, impatient callers."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agentrt.clock import SystemClock
+from agentrt.errors import StoreError
+from agentrt.store.database import Tx
+from agentrt.store.migrate import migrate
+from agentrt.store.postgres import PostgresStore
+from agentrt.store.postgres_lock import acquire_postgres_lock
+from agentrt.store.threads import find_thread, take_positions
+from tests.contracts.rows import HOME, put_thread
+from tests.postgres import PostgresServer, running_postgres
+from tests.store.bad_network import Moment, bad_network
+
+
+@pytest.fixture(scope="module")
+def fragile_server() -> Iterator[PostgresServer]:
+    """A server that these tests may crash, with our tables in `postgres`."""
+    with running_postgres() as server:
+        server.run_sql("ALTER SYSTEM SET deadlock_timeout = '20ms'")
+        server.run_sql("SELECT pg_reload_conf()")
+        migrate(server.url(), backup=False)
+        yield server
+
+
+@pytest.fixture
+async def store(fragile_server: PostgresServer) -> AsyncIterator[PostgresStore]:
+    opened = PostgresStore(fragile_server.url(), clock=SystemClock())
+    yield opened
+    await opened.close()
+
+
+class Counting:
+    """Writes that count in a thread's row: what is there afterwards tells how often they were made."""
+
+    def __init__(self, store: PostgresStore, thread_id: str) -> None:
+        self._store = store
+        self._thread_id = thread_id
+        self.n_acknowledged = 0
+        self.n_after_commit = 0
+        self.is_stopping = False
+
+    async def run(self, n_writers: int) -> None:
+        """Count until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(n_writers):
+                group.create_task(self._write())
+
+    async def _write(self) -> None:
+        while not self.is_stopping:
+            await self._store.write(self.count)
+            self.n_acknowledged += 1
+
+    def count(self, tx: Tx) -> int:
+        tx.after_commit(self._committed)
+        return take_positions(tx, self._thread_id, 1)
+
+    async def n_stored(self) -> int:
+        thread = await self._store.read(lambda tx: find_thread(tx, HOME, self._thread_id))
+        return thread.next_pos
+
+    def _committed(self) -> None:
+        self.n_after_commit += 1
+
+
+@pytest.fixture
+async def counting(store: PostgresStore) -> Counting:
+    return Counting(store, (await store.write(put_thread)).id)
+
+
+async def check_exactly_once(counting: Counting) -> None:
+    assert counting.n_acknowledged > 0
+    assert await counting.n_stored() == counting.n_acknowledged == counting.n_after_commit
+
+
+async def test_no_write_is_lost_or_made_twice_when_the_server_crashes_and_comes_back(
+    counting: Counting, fragile_server: PostgresServer
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(counting.run(n_writers=8))
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(fragile_server.crash)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(fragile_server.start)
+        await asyncio.sleep(0.3)
+        counting.is_stopping = True
+    await check_exactly_once(counting)
+
+
+async def test_no_write_is_lost_or_made_twice_when_every_connection_is_terminated(
+    counting: Counting, fragile_server: PostgresServer
+) -> None:
+    everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    async with asyncio.TaskGroup() as group:
+        group.create_task(counting.run(n_writers=8))
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            await asyncio.to_thread(fragile_server.run_sql, everybody)
+        counting.is_stopping = True
+    await check_exactly_once(counting)
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "late"])
+async def test_a_commit_whose_answer_is_lost_is_made_once(fragile_server: PostgresServer, moment: Moment) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with bad_network(fragile_server.folder, Path(folder)) as network:
+            store = PostgresStore(f"postgresql://postgres@/postgres?host={folder}", clock=SystemClock())
+            counting = Counting(store, (await store.write(put_thread)).id)
+            for expected in range(3):
+                network.cut_next = moment
+                assert await store.write(counting.count) == expected
+                counting.n_acknowledged += 1
+            assert network.n_cuts == 3
+            await check_exactly_once(counting)
+            await store.close()
+
+
+async def test_a_caller_who_is_cancelled_during_the_commit_waits_for_its_end(fragile_server: PostgresServer) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with bad_network(fragile_server.folder, Path(folder)) as network:
+            store = PostgresStore(f"postgresql://postgres@/postgres?host={folder}", clock=SystemClock())
+            counting = Counting(store, (await store.write(put_thread)).id)
+            network.hold_next = True
+            writing = asyncio.ensure_future(store.write(counting.count))
+            await network.is_holding.wait()
+            for _ in range(3):
+                writing.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            assert counting.n_after_commit == 1
+            assert await counting.n_stored() == 1
+            await store.close()
+
+
+async def test_writes_that_lock_each_other_out_are_tried_again(store: PostgresStore) -> None:
+    one, two = [(await store.write(put_thread)).id for _ in range(2)]
+
+    def both(first: str, second: str) -> Callable[[Tx], None]:
+        def write(tx: Tx) -> None:
+            take_positions(tx, first, 1)
+            take_positions(tx, second, 1)
+
+        return write
+
+    await asyncio.gather(*[store.write(both(one, two) if i % 2 else both(two, one)) for i in range(30)])
+    threads = await store.read(lambda tx: [find_thread(tx, HOME, thread_id) for thread_id in (one, two)])
+    assert [thread.next_pos for thread in threads] == [30, 30]
+
+
+async def test_callers_that_are_cancelled_leave_no_connection_in_a_transaction(store: PostgresStore) -> None:
+    thread = await store.write(put_thread)
+    for _ in range(5):
+        tasks = [asyncio.ensure_future(store.write(lambda tx: take_positions(tx, thread.id, 1))) for _ in range(40)]
+        await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def left(tx: Tx) -> int:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND pid <> pg_backend_pid()"
+        return int(tx.conn.exec_driver_sql(sql).scalar_one())
+
+    assert await store.read(left) == 0
+    writes = [store.write(lambda tx: take_positions(tx, thread.id, 1)) for _ in range(40)]
+    assert len(set(await asyncio.gather(*writes))) == 40
+
+
+async def test_a_read_sees_one_moment_and_cannot_write(store: PostgresStore) -> None:
+    def settings(tx: Tx) -> list[str]:
+        names = ("transaction_isolation", "transaction_read_only")
+        return [str(tx.conn.exec_driver_sql(f"SHOW {name}").scalar_one()) for name in names]
+
+    assert await store.read(settings) == ["repeatable read", "on"]
+    assert await store.write(settings) == ["read committed", "off"]
+
+
+class ImpatientClock(SystemClock):
+    """Its seconds pass as soon as somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._skipped = 0.0
+        self.n_sleeps = 0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._skipped
+
+    async def sleep(self, seconds: float) -> None:
+        self._skipped += seconds
+        self.n_sleeps += 1
+        await super().sleep(0)
+
+
+async def test_a_server_that_stays_away_is_given_up_and_used_again_when_it_is_back(
+    fragile_server: PostgresServer,
+) -> None:
+    store = PostgresStore(fragile_server.url(), clock=ImpatientClock())
+    await store.write(put_thread)
+    await asyncio.to_thread(fragile_server.crash)
+    try:
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await store.write(put_thread)
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await store.read(lambda tx: find_thread(tx, HOME, "thread_x"))
+    finally:
+        await asyncio.to_thread(fragile_server.start)
+    await store.write(put_thread)
+    await store.close()
+
+
+async def test_the_first_write_after_a_restart_does_not_stumble_over_every_dead_connection(
+    fragile_server: PostgresServer,
+) -> None:
+    clock = ImpatientClock()
+    store = PostgresStore(fragile_server.url(), clock=clock)
+    await asyncio.gather(*[store.write(put_thread) for _ in range(30)])
+    await asyncio.to_thread(fragile_server.crash)
+    await asyncio.to_thread(fragile_server.start)
+    await store.write(put_thread)
+    assert clock.n_sleeps == 0
+    await store.close()
+
+
+async def test_the_executors_lock_is_taken_again_after_its_connection_was_cut(fragile_server: PostgresServer) -> None:
+    url = fragile_server.url()
+    store = PostgresStore(url, clock=SystemClock(), lock=await acquire_postgres_lock(url))
+    await asyncio.to_thread(fragile_server.crash)
+    await asyncio.to_thread(fragile_server.start)
+    await asyncio.gather(*[store.write(put_thread) for _ in range(8)])
+    with pytest.raises(StoreError, match="another agentrt drives its runs"):
+        await acquire_postgres_lock(url)
+    await store.close()
+    await (await acquire_postgres_lock(url)).release()
+
+
+async def test_the_executors_lock_is_taken_again_although_the_server_still_believes_in_the_old_connection(
+    fragile_server: PostgresServer,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with bad_network(fragile_server.folder, Path(folder)) as network:
+            url = f"postgresql://postgres@/postgres?host={folder}"
+            store = PostgresStore(url, clock=SystemClock(), lock=await acquire_postgres_lock(url))
+            await store.write(put_thread)
+            network.abandon()
+            await asyncio.sleep(0.05)
+            await store.write(put_thread)
+            await store.close()
+
+
+async def test_an_executor_whose_lock_went_to_another_one_writes_no_more(fragile_server: PostgresServer) -> None:
+    url = fragile_server.url()
+    store = PostgresStore(url, clock=SystemClock(), lock=await acquire_postgres_lock(url))
+    await asyncio.to_thread(fragile_server.crash)
+    await asyncio.to_thread(fragile_server.start)
+    other = await acquire_postgres_lock(url)
+    with pytest.raises(StoreError, match="another agentrt drives its runs"):
+        await store.write(put_thread)
+    await other.release()
+    await store.close()
