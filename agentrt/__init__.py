@@ -1,0 +1,118 @@
+"""agentrt: a self-hosted assistant runtime.
+
+Everything public is a name of this module; each is imported when it is first used, so that `import agentrt` costs
+next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from agentrt.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from agentrt.engine.events import CallReturned, CallStarted, TextDelta
+    from agentrt.engine.message import ImageUrlPart, Message, Role, TextPart, ToolCall, ToolResult, Usage
+    from agentrt.engine.run import RunStatus
+    from agentrt.engine.spec import FunctionTool, ResponseFormat, ToolChoice
+    from agentrt.errors import AgentrtError, ConfigError, ModelError
+    from agentrt.http import open_client
+    from agentrt.models.chat_completions import ChatCompletions
+    from agentrt.models.client import ModelClient
+    from agentrt.models.demo import Demo
+    from agentrt.runtime.agent import Agent, Conversation, Result
+    from agentrt.runtime.assembly import Runtime
+    from agentrt.runtime.requests import NewMessage, NewRun, NewThread
+    from agentrt.server.mounting import mount
+    from agentrt.toolkit.context import Context, IdempotencyKey, Option
+    from agentrt.toolkit.registry import ToolRegistry
+    from agentrt.toolkit.tool import Tool, tool
+
+__all__ = [
+    "Agent",
+    "AgentrtError",
+    "CallReturned",
+    "CallStarted",
+    "ChatCompletions",
+    "ConfigError",
+    "Context",
+    "Conversation",
+    "Demo",
+    "FunctionTool",
+    "IdempotencyKey",
+    "ImageUrlPart",
+    "Message",
+    "ModelClient",
+    "ModelError",
+    "NewMessage",
+    "NewRun",
+    "NewThread",
+    "Option",
+    "ResponseFormat",
+    "Result",
+    "Role",
+    "RunStatus",
+    "Runtime",
+    "TextDelta",
+    "TextPart",
+    "Tool",
+    "ToolCall",
+    "ToolChoice",
+    "ToolRegistry",
+    "ToolResult",
+    "Usage",
+    "mount",
+    "open_client",
+    "tool",
+]
+
+_HOMES = {
+    "Agent": "agentrt.runtime.agent",
+    "AgentrtError": "agentrt.errors",
+    "CallReturned": "agentrt.engine.events",
+    "CallStarted": "agentrt.engine.events",
+    "ChatCompletions": "agentrt.models.chat_completions",
+    "ConfigError": "agentrt.errors",
+    "Context": "agentrt.toolkit.context",
+    "Conversation": "agentrt.runtime.agent",
+    "Demo": "agentrt.models.demo",
+    "FunctionTool": "agentrt.engine.spec",
+    "IdempotencyKey": "agentrt.toolkit.context",
+    "ImageUrlPart": "agentrt.engine.message",
+    "Message": "agentrt.engine.message",
+    "ModelClient": "agentrt.models.client",
+    "ModelError": "agentrt.errors",
+    "NewMessage": "agentrt.runtime.requests",
+    "NewRun": "agentrt.runtime.requests",
+    "NewThread": "agentrt.runtime.requests",
+    "Option": "agentrt.toolkit.context",
+    "ResponseFormat": "agentrt.engine.spec",
+    "Result": "agentrt.runtime.agent",
+    "Role": "agentrt.engine.message",
+    "RunStatus": "agentrt.engine.run",
+    "Runtime": "agentrt.runtime.assembly",
+    "TextDelta": "agentrt.engine.events",
+    "TextPart": "agentrt.engine.message",
+    "Tool": "agentrt.toolkit.tool",
+    "ToolCall": "agentrt.engine.message",
+    "ToolChoice": "agentrt.engine.spec",
+    "ToolRegistry": "agentrt.toolkit.registry",
+    "ToolResult": "agentrt.engine.message",
+    "Usage": "agentrt.engine.message",
+    "mount": "agentrt.server.mounting",
+    "open_client": "agentrt.http",
+    "tool": "agentrt.toolkit.tool",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'agentrt' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Bytes of stored files, by the hash of their content."""

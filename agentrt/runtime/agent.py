@@ -1,0 +1,322 @@
+"""Agent: the client-side front. The same engine and driver as a server's run, in memory, in the caller's task."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from msgspec.structs import replace
+
+from agentrt.clock import Clock, SystemClock
+from agentrt.engine.commands import Conclude
+from agentrt.engine.events import Event, OutputsSubmitted
+from agentrt.engine.loop import apply, next_command
+from agentrt.engine.message import ImageFilePart, Message, Role, TextPart, ToolCall, ToolResult, Usage, user
+from agentrt.engine.run import LastError, Run, RunStatus
+from agentrt.engine.spec import FunctionTool, ResponseFormat, RunSpec, ToolChoice, ToolSpec
+from agentrt.engine.window import Window
+from agentrt.errors import InvalidRequestError, ToolOutputsMismatchError
+from agentrt.ids import new_id
+from agentrt.models.client import ModelClient
+from agentrt.runtime.drive import Interrupt, drive
+from agentrt.runtime.perform import Performer, TokenRatios
+from agentrt.toolkit.registry import ToolRegistry
+from agentrt.toolkit.tool import Tool
+
+
+class Conversation:
+    """A thread in memory: hand the same one to several runs, and the model remembers."""
+
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        self.messages: list[Message] = list(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to. messages: what it added to the conversation, tool calls and their outputs included.
+
+    history: what the conversation held before, up to and with what was said to this run.
+    """
+
+    run: Run
+    conversation: Conversation
+    history: Sequence[Message] = field(default=(), repr=False)
+
+    @property
+    def status(self) -> RunStatus:
+        return self.run.status
+
+    @property
+    def text(self) -> str:
+        """The last answer in words; empty when there is none."""
+        for message in reversed(self.run.turns):
+            if message.role is Role.ASSISTANT and message.text:
+                return message.text
+        return ""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return self.run.turns
+
+    @property
+    def usage(self) -> Usage:
+        return self.run.usage
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the model calls cost; None when the model has no price in agents.toml."""
+        return self.run.cost_usd
+
+    @property
+    def pending(self) -> tuple[ToolCall, ...]:
+        """Calls that wait for `Agent.resume`; only with status requires_action."""
+        return self.run.pending_calls if self.run.status is RunStatus.REQUIRES_ACTION else ()
+
+    @property
+    def last_error(self) -> LastError | None:
+        return self.run.last_error
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Stream(Protocol):
+    """A run seen from inside: `async with agent.stream(…) as run: async for event in run: …`, then `run.result`."""
+
+    @property
+    def result(self) -> Result: ...
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Thread(Protocol):
+    """A thread that is kept elsewhere, and runs agents itself: `Runtime.thread` gives one."""
+
+    def stream(self, agent: Agent, message: Message, *, context: object) -> Stream: ...
+
+
+class Agent:
+    """Instructions, a model and tools: runs them over and over, with no server and no database.
+
+    model: a client, or a name: of the project's agents.toml if there is one, else of the OpenAI-compatible server that
+    OPENAI_BASE_URL and OPENAI_API_KEY name; "demo" is the built-in stand-in. tools: functions (run here), or
+    FunctionTool values (the run stops for their outputs, see `resume`).
+    Raises ToolDefinitionError for a function that cannot be a tool.
+    """
+
+    def __init__(
+        self,
+        instructions: str = "",
+        *,
+        model: str | ModelClient = "demo",
+        tools: Sequence[Tool | FunctionTool | Callable[..., object]] = (),
+        name: str = "agent",
+        tool_choice: ToolChoice | None = None,
+        parallel_tool_calls: bool = True,
+        response_format: ResponseFormat | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        reasoning_effort: str | None = None,
+        max_prompt_tokens: int | None = None,
+        max_completion_tokens: int | None = None,
+        max_steps: int = 32,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self.instructions = instructions
+        self.model_name = model if isinstance(model, str) else name
+        self.tools = ToolRegistry(tool for tool in tools if not isinstance(tool, FunctionTool))
+        self._model = None if isinstance(model, str) else model
+        self._clock = clock or SystemClock()
+        self._ratios = TokenRatios()
+        specs: list[ToolSpec] = [tool.spec() for tool in self.tools]
+        self._spec = RunSpec(
+            id="",
+            thread_id="",
+            assistant_id=f"asst_{name}",
+            created_at=0,
+            model=self.model_name,
+            instructions=instructions,
+            tools=(*specs, *(tool for tool in tools if isinstance(tool, FunctionTool))),
+            tool_choice=tool_choice or ToolChoice(),
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format or ResponseFormat(),
+            temperature=temperature,
+            top_p=top_p,
+            reasoning_effort=reasoning_effort,
+            max_prompt_tokens=max_prompt_tokens,
+            max_completion_tokens=max_completion_tokens,
+            server_tools=self.tools.names(),
+            max_steps=max_steps,
+        )
+
+    @property
+    def spec(self) -> RunSpec:
+        """What every run of this agent is asked to do, without ids and times."""
+        return self._spec
+
+    async def run(
+        self, said: str | Message, *, thread: Conversation | Thread | None = None, context: object = None
+    ) -> Result:
+        """Say something and run until there is an answer or something only the caller can do.
+
+        thread: what was said before, in memory or in a database; it grows by this run. context: what tools get as
+        `Context.value`. A model or tool that fails does not raise: see `Result.status` and `Result.last_error`.
+        """
+        async with self.stream(said, thread=thread, context=context, is_watched=False) as stream:
+            async for _ in stream:
+                continue
+        return stream.result
+
+    def stream(
+        self,
+        said: str | Message,
+        *,
+        thread: Conversation | Thread | None = None,
+        context: object = None,
+        is_watched: bool = True,
+    ) -> Stream:
+        """The same run, seen from inside: iterate over its events. Leaving early abandons the run.
+
+        is_watched: False asks the model for whole answers instead of pieces.
+        """
+        message = user(said) if isinstance(said, str) else said
+        if thread is not None and not isinstance(thread, Conversation):
+            return thread.stream(self, message, context=context)
+        conversation = Conversation() if thread is None else thread
+        at = self._clock.now()
+        spec = replace(self._spec, id=new_id("run"), thread_id=new_id("thread"), created_at=int(at))
+        history = (*conversation.messages, message)
+        return MemoryStream(
+            self, Run(spec=spec), conversation, history, said=(message,), context=context, is_watched=is_watched
+        )
+
+    async def resume(self, result: Result, outputs: Mapping[str, str], *, context: object = None) -> Result:
+        """Go on with a run that waits, giving it the outputs of its pending calls by call id.
+
+        Raises ToolOutputsMismatchError when the ids are not exactly the pending ones.
+        """
+        run = result.run
+        if run.status is not RunStatus.REQUIRES_ACTION:
+            raise InvalidRequestError(f'A run in status "{run.status}" does not wait for outputs.')
+        if {call.id for call in run.pending_calls} != outputs.keys():
+            raise ToolOutputsMismatchError(expected=[c.id for c in run.pending_calls], got=list(outputs))
+        run = apply(run, OutputsSubmitted(results=tuple(ToolResult(i, text) for i, text in outputs.items())))
+        command = next_command(run)
+        if isinstance(command, Conclude):
+            for event in command.events:
+                run = apply(run, event)
+        stream = MemoryStream(self, run, result.conversation, result.history, context=context, is_watched=False)
+        async with stream:
+            async for _ in stream:
+                continue
+        return stream.result
+
+    async def find_model(self, name: str) -> ModelClient:
+        """The agent's model client, made when first needed. Raises ModelNotFoundError, ConfigError."""
+        if self._model is not None:
+            return self._model
+        from agentrt.runtime.default_model import default_model
+
+        return await default_model(name, clock=self._clock)
+
+    def performer(self, history: Sequence[Message], *, context: object, is_watched: bool) -> Performer:
+        """What performs this agent's commands over a conversation in memory."""
+        return Performer(
+            history=MemoryHistory(history),
+            find_model=self.find_model,
+            tools=self.tools,
+            clock=self._clock,
+            context_value=context,
+            ratios=self._ratios,
+            is_watched=is_watched,
+        )
+
+
+class MemoryStream:
+    """A Stream of a run that is driven right here, in the task that iterates."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        run: Run,
+        conversation: Conversation,
+        history: Sequence[Message],
+        *,
+        said: Sequence[Message] = (),
+        context: object,
+        is_watched: bool,
+    ) -> None:
+        self._run = run
+        self._conversation = conversation
+        self._history = history
+        self._said = said
+        self._n_known = len(run.turns)
+        self._performer = agent.performer(history, context=context, is_watched=is_watched)
+        self._events = self._drive()
+
+    @property
+    def result(self) -> Result:
+        """What the run has come to so far; final when the iteration is over."""
+        return Result(self._run, self._conversation, self._history)
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return self._events
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._events.aclose()
+        # What the run did stays, also when it was left early: closed turns only, so that the thread can go on.
+        # Appended, not put in place of what was there: another run may have grown the conversation meanwhile.
+        self._conversation.messages += [*self._said, *self._run.turns[self._n_known :]]
+
+    async def _drive(self) -> AsyncGenerator[Event, None]:
+        driven = drive(self._run, perform=self._performer, now=self._performer.clock.now, interrupt=Interrupt())
+        async with aclosing(driven):
+            async for run, batch in driven:
+                self._run = run
+                for event in batch:
+                    yield event
+
+
+class MemoryHistory:
+    """A History over a list."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        note = TextPart("[a stored image was left out: this conversation has no file store]")
+        self._messages = [_with_note(message, note) for message in messages]
+
+    async def fill(self, window: Window) -> None:
+        """See perform.History."""
+        entry: tuple[Message, ...] = ()
+        for message in reversed(self._messages):
+            entry = (message, *entry)
+            if message.role is Role.TOOL:
+                continue
+            if not window.offer(entry, counts=not message.tool_calls):
+                return
+            entry = ()
+
+    async def images(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """See perform.History. There are no stored files here; what named one has its note already."""
+        return tuple(messages)
+
+
+def _with_note(message: Message, note: TextPart) -> Message:
+    """The message with a note in place of each stored image."""
+    if not any(isinstance(part, ImageFilePart) for part in message.parts):
+        return message
+    return replace(message, parts=tuple(note if isinstance(part, ImageFilePart) else part for part in message.parts))

@@ -1,0 +1,240 @@
+"""Runtime: everything that a Config names, opened. The only file that names concrete drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agentrt.clock import Clock, SystemClock
+from agentrt.config.load import load_config
+from agentrt.config.project import find_project
+from agentrt.config.schema import Config
+from agentrt.dispatch.local import LocalBus, LocalDispatcher
+from agentrt.engine.run import Run
+from agentrt.engine.spec import Price
+from agentrt.errors import UnavailableError
+from agentrt.files.blobs import DiskBlobs
+from agentrt.models.client import ModelClient
+from agentrt.runtime.agent import Agent
+from agentrt.runtime.assistants import HOME_PROJECT, Assistants
+from agentrt.runtime.declared import assistant_of, declared_assistants, load_tools
+from agentrt.runtime.feed import Feeds
+from agentrt.runtime.files import Files
+from agentrt.runtime.health import Health, make_health
+from agentrt.runtime.history import StoredHistory
+from agentrt.runtime.models import Models
+from agentrt.runtime.perform import Performer, TokenRatios
+from agentrt.runtime.recorder import Flusher
+from agentrt.runtime.requests import NewThread
+from agentrt.runtime.runs import Runs
+from agentrt.runtime.stored_thread import StoredThread
+from agentrt.runtime.sweeper import Sweeper
+from agentrt.runtime.threads import Threads
+from agentrt.runtime.worker import Worker
+from agentrt.store.database import Store
+from agentrt.store.jobs import list_jobs
+from agentrt.store.open import open_store
+from agentrt.toolkit.registry import ToolRegistry
+from agentrt.toolkit.tool import Tool
+
+log = logging.getLogger(__name__)
+
+DRAIN_GRACE_S = 10.0
+
+
+class Runtime:
+    """The whole engine with its store, models and tools.
+
+        async with Runtime("agents.toml", tools=[refund]) as runtime:
+            thread = await runtime.threads.create("default", NewThread())
+
+    config: a Config, the path of an agents.toml, or None for the project that is found from here (else the bundled
+    one). tools, models: those of the embedding program, beside the file's; context: what its tools get as
+    `Context.value`; server_url: where this process answers HTTP, for whoever finds the database taken. Entering opens
+    the database (migrating it), takes up the runs that a dead process left, and starts to drive; leaving drains: runs
+    in flight get a grace, and what is left goes on at the next start.
+    Raises ConfigError, StoreError, ToolDefinitionError on entering.
+    """
+
+    store: Store
+    tools: ToolRegistry
+    models: Models
+    assistants: Assistants
+    threads: Threads
+    runs: Runs
+    files: Files
+
+    def __init__(
+        self,
+        config: Config | Path | str | None = None,
+        *,
+        tools: Iterable[Tool | Callable[..., object]] = (),
+        models: Mapping[str, ModelClient] | None = None,
+        context: object = None,
+        clock: Clock | None = None,
+        server_url: str | None = None,
+    ) -> None:
+        self.config = config if isinstance(config, Config) else _find_config(config)
+        self.clock = clock or SystemClock()
+        self._in_code = tuple(tools)
+        self._models_in_code = models
+        self._context = context
+        self._server_url = server_url
+        self._contexts: dict[str, object] = {}
+        self._adopted: dict[str, Agent] = {}
+        self._exits: AsyncExitStack | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._exits is not None
+
+    async def __aenter__(self) -> Self:
+        if self._exits is not None:
+            raise UnavailableError("This runtime is open already.")
+        async with AsyncExitStack() as exits:
+            await self._open(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        exits, self._exits = self._exits, None
+        if exits is not None:
+            await exits.__aexit__(kind, error, trace)
+
+    async def new_thread(
+        self, *, metadata: Mapping[str, str] | None = None, project: str = HOME_PROJECT
+    ) -> StoredThread:
+        """A new thread in the database, for an Agent in code to talk on; `thread(id)` finds it again."""
+        made = await self.threads.create(project, NewThread(metadata=dict(metadata or {})))
+        return self.thread(made.id, project=project)
+
+    def thread(self, thread_id: str, *, project: str = HOME_PROJECT) -> StoredThread:
+        """A stored thread for an Agent in code to talk on: `await agent.run("…", thread=runtime.thread(id))`."""
+        return StoredThread(self, thread_id, project=project)
+
+    async def adopt(self, agent: Agent) -> None:
+        """Let an Agent in code run on stored threads here: its model and tools serve its runs, also after a restart."""
+        if self._adopted.get(agent.spec.assistant_id) is not agent:
+            self._adopted[agent.spec.assistant_id] = agent
+            await self.assistants.put(assistant_of(agent, now=self.clock.now()))
+
+    def give_context(self, run_id: str, value: object) -> None:
+        """What the tools of one run get as `Context.value`, in place of the runtime's own."""
+        if value is not None:
+            self._contexts[run_id] = value
+
+    def health(self) -> Health:
+        """What is on, what is off and why. No secrets in it."""
+        return make_health(self.config, self.tools, n_waiting=self._dispatcher.depth, n_driving=self._worker.n_driving)
+
+    async def drain(self) -> None:
+        """Take up no more runs and give those in flight a grace to end. Leaving the runtime does it too."""
+        await self._dispatcher.drain(DRAIN_GRACE_S)
+
+    async def _open(self, exits: AsyncExitStack) -> None:
+        config = self.config
+        self.tools = load_tools(config, self._in_code)
+        self.store = await open_store(config.runtime.database.reveal(), clock=self.clock, server_url=self._server_url)
+        exits.push_async_callback(self.store.close)
+        self.models = Models(config, clock=self.clock, in_code=self._models_in_code)
+        exits.push_async_callback(self.models.close)
+        self._dispatcher, bus, self._feeds = LocalDispatcher(), LocalBus(), Feeds()
+        bus.listen("gone", self._feeds.end)
+        self._flusher = Flusher(self.store, self.clock)
+        self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
+        self.assistants = Assistants(store=self.store, clock=self.clock, check_model=self.models.check)
+        self.threads = Threads(store=self.store, dispatcher=self._dispatcher, bus=bus, clock=self.clock)
+        self.runs = Runs(
+            store=self.store,
+            dispatcher=self._dispatcher,
+            bus=bus,
+            feeds=self._feeds,
+            clock=self.clock,
+            check_model=self._check_model,
+            server_tools=self._tools_of,
+            max_steps=config.runtime.limits.max_steps,
+            expires_after_s=config.runtime.run_expiry_s,
+        )
+        self._ratios = TokenRatios()
+        self._worker = Worker(
+            store=self.store,
+            dispatcher=self._dispatcher,
+            bus=bus,
+            feeds=self._feeds,
+            flusher=self._flusher,
+            clock=self.clock,
+            make_performer=self._performer,
+            repeatable={tool.name for tool in self.tools if tool.retry == "idempotent"},
+        )
+        await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
+        await self._recover()
+        await self._start(exits)
+
+    def _check_model(self, name: str) -> Price | None:
+        if any(agent.model_name == name for agent in self._adopted.values()):
+            return None
+        self.models.check(name)
+        return self.models.price(name)
+
+    def _tools_of(self, assistant_id: str) -> ToolRegistry:
+        adopted = self._adopted.get(assistant_id)
+        return self.tools if adopted is None else adopted.tools
+
+    def _performer(self, run: Run, project: str) -> Performer:
+        limits = self.config.runtime.limits
+        adopted = self._adopted.get(run.spec.assistant_id)
+
+        async def read_image(file_id: str) -> tuple[bytes, str] | None:
+            return await self.files.read_image(project, file_id)
+
+        return Performer(
+            history=StoredHistory(self.store, run.spec.thread_id, position=run.spec.position, read_image=read_image),
+            find_model=self.models.find if adopted is None else adopted.find_model,
+            tools=self._tools_of(run.spec.assistant_id),
+            clock=self.clock,
+            max_parallel_tools=limits.max_parallel_tools,
+            max_output_bytes=limits.max_tool_output_bytes,
+            context_value=self._contexts.pop(run.spec.id, self._context),
+            ratios=self._ratios,
+        )
+
+    async def _recover(self) -> None:
+        """Take up every run that a process left: there is one process to a database, so nobody drives them."""
+        left = await self.store.read(lambda tx: list_jobs(tx, "run"))
+        for job in left:
+            self._dispatcher.put(job.id)
+        if left:
+            log.info("runs.recovered", extra={"n": len(left)})
+
+    async def _start(self, exits: AsyncExitStack) -> None:
+        group = await exits.enter_async_context(asyncio.TaskGroup())
+        sweeper = Sweeper(
+            store=self.store, dispatcher=self._dispatcher, clock=self.clock, expire_files=self.files.expire
+        )
+        background = [
+            group.create_task(self._flusher.serve(), name="flusher"),
+            group.create_task(sweeper.serve(), name="sweeper"),
+        ]
+        slots = self.config.runtime.limits.max_concurrent_runs
+        group.create_task(self._dispatcher.serve(self._worker.handle, slots=slots), name="dispatcher")
+
+        async def stop() -> None:
+            # Runs that end in time end their streams by themselves; the others' are told to resume.
+            await self.drain()
+            self._feeds.close()
+            for task in background:
+                task.cancel()
+
+        exits.push_async_callback(stop)
+
+
+def _find_config(path: Path | str | None) -> Config:
+    project = find_project(None if path is None else Path(path))
+    return load_config(project.path, state_folder=project.state_folder)

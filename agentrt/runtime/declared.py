@@ -1,0 +1,133 @@
+"""[agents.*] and [tools.*] of a Config → assistants and tools."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from agentrt.config.schema import AgentSpec, Config, ToolSource
+from agentrt.engine.spec import (
+    CodeInterpreterTool,
+    FileSearchTool,
+    ResponseFormat,
+    RunDefaults,
+    ToolChoice,
+    ToolSpec,
+    Truncation,
+)
+from agentrt.runtime.agent import Agent
+from agentrt.runtime.assistants import HOME_PROJECT
+from agentrt.store.assistants import DECLARED, IN_CODE, Assistant
+from agentrt.toolkit.discover import load_tool
+from agentrt.toolkit.registry import ToolRegistry
+from agentrt.toolkit.tool import Tool
+
+_HOSTED: Mapping[str, ToolSpec] = {"code_interpreter": CodeInterpreterTool(), "file_search": FileSearchTool()}
+_MODES = {"auto", "none", "required", *_HOSTED}
+
+
+def load_tools(config: Config, in_code: Iterable[Tool | Callable[..., object]]) -> ToolRegistry:
+    """The tools given in code and those of [tools.*], imported. Raises ToolDefinitionError."""
+    registry = ToolRegistry(in_code)
+    for source in config.tools.values():
+        registry.add(_load(source))
+    return registry
+
+
+def declared_assistants(config: Config, tools: ToolRegistry, *, now: float) -> list[Assistant]:
+    """The assistants that agents.toml declares, each with a hash of what it says."""
+    return [_assistant(spec, tools, now=now) for spec in config.agents.values()]
+
+
+def assistant_of(agent: Agent, *, now: float) -> Assistant:
+    """The assistant that an Agent in code appears as on stored threads."""
+    spec = agent.spec
+    assistant = Assistant(
+        id=spec.assistant_id,
+        project=HOME_PROJECT,
+        created_at=int(now),
+        origin=IN_CODE,
+        name=agent.name,
+        model=spec.model,
+        instructions=spec.instructions or None,
+        tools=msgspec.to_builtins(spec.tools),
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        response_format=msgspec.to_builtins(spec.response_format),
+        reasoning_effort=spec.reasoning_effort,
+        settings=msgspec.to_builtins(RunDefaults(max_steps=spec.max_steps)),
+    )
+    return _hashed(assistant)
+
+
+def tool_specs(names: Iterable[str], tools: ToolRegistry) -> tuple[ToolSpec, ...]:
+    """Tools by name, hosted ones included. The config has checked that each exists."""
+    found: list[ToolSpec] = []
+    for name in names:
+        tool = tools.get(name)
+        found.append(_HOSTED[name] if tool is None else tool.spec())
+    return tuple(found)
+
+
+def _load(source: ToolSource) -> Tool:
+    changes: dict[str, Any] = {}
+    if source.timeout_s is not None:
+        changes["timeout_s"] = source.timeout_s
+    if source.retry is not None:
+        changes["retry"] = source.retry
+    place = str(source.file) if source.file is not None else source.module
+    return load_tool(
+        f"{place}:{source.function}", base=source.folder, name=source.name, options=source.options, **changes
+    )
+
+
+def _assistant(spec: AgentSpec, tools: ToolRegistry, *, now: float) -> Assistant:
+    assistant = Assistant(
+        id=spec.id,
+        project=HOME_PROJECT,
+        created_at=int(now),
+        origin=DECLARED,
+        name=spec.display_name,
+        description=spec.description,
+        model=spec.model,
+        instructions=spec.instructions or None,
+        tools=msgspec.to_builtins(tool_specs(spec.tools, tools)),
+        meta=dict(spec.metadata),
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        response_format=msgspec.to_builtins(
+            ResponseFormat(spec.response_format.type, spec.response_format.json_schema)
+        ),
+        reasoning_effort=spec.reasoning_effort,
+        settings=msgspec.to_builtins(_defaults(spec)),
+    )
+    return _hashed(assistant)
+
+
+def _hashed(assistant: Assistant) -> Assistant:
+    said = msgspec.json.encode(assistant.model_dump(exclude={"created_at"}), order="sorted")
+    assistant.declared_hash = hashlib.sha256(said).hexdigest()
+    return assistant
+
+
+def _defaults(spec: AgentSpec) -> RunDefaults:
+    return RunDefaults(
+        max_steps=spec.limits.max_steps,
+        max_prompt_tokens=spec.limits.max_prompt_tokens,
+        max_completion_tokens=spec.limits.max_completion_tokens,
+        expires_after_s=spec.limits.timeout_s,
+        truncation=Truncation(spec.truncation_strategy.type, spec.truncation_strategy.last_messages),
+        tool_choice=_choice(spec.tool_choice),
+        parallel_tool_calls=spec.parallel_tool_calls,
+        on_busy=spec.on_busy,
+    )
+
+
+def _choice(word: str) -> ToolChoice:
+    """`auto`, `none`, `required`, a hosted tool, or the name of a function."""
+    if word in _MODES:
+        return msgspec.convert({"mode": word}, ToolChoice)
+    return ToolChoice("function", word)

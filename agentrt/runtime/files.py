@@ -1,0 +1,139 @@
+"""Files: bytes come in and are kept, read, deleted and expired. What multipart forms look like is the server's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import AbstractAsyncContextManager
+
+from agentrt.clock import Clock
+from agentrt.errors import NotFoundError, UnavailableError
+from agentrt.files.blobs import Blobs, Received
+from agentrt.ids import new_id
+from agentrt.store.database import Store, Tx
+from agentrt.store.files import File, delete_file, find_file, insert_file, list_expired_files
+from agentrt.store.tool_resources import forget_code_file
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+"""What a model may be shown of one image; it travels in the request, as base64."""
+
+BATCH_FILES_LIVE_S = 30 * 24 * 3600
+"""Files for batches go after a month unless their upload says otherwise. Source: API reference, files."""
+
+_WEBP = (b"RIFF", b"WEBP")
+_IMAGES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
+
+class Files:
+    """What callers do to files."""
+
+    def __init__(self, *, store: Store, blobs: Blobs, clock: Clock) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+        # Files with the same bytes share them: nobody may take a blob away between another's keeping and inserting.
+        self._sharing = asyncio.Lock()
+
+    def receive(self, chunks: AsyncIterable[bytes]) -> AbstractAsyncContextManager[Received]:
+        """Take a file's bytes in before all is known about it. Leaving the block without `keep` forgets them.
+
+        Raises RequestTooLargeError, UnavailableError when there is no room.
+        """
+        return self._blobs.receive(chunks, max_bytes=MAX_FILE_BYTES)
+
+    async def keep(
+        self, project: str, received: Received, *, filename: str, purpose: str, expires_after_s: int | None = None
+    ) -> File:
+        """Make received bytes a file, durable when this returns."""
+        now = int(self._clock.now())
+        if expires_after_s is None and purpose == "batch":
+            expires_after_s = BATCH_FILES_LIVE_S
+        file = File(
+            id=new_id("file"),
+            project=project,
+            created_at=now,
+            filename=filename,
+            size_bytes=received.size_bytes,
+            purpose=purpose,
+            sha256=received.sha256,
+            expires_at=None if expires_after_s is None else now + expires_after_s,
+        )
+        async with self._sharing:
+            await received.keep()
+            await self._store.write(lambda tx: insert_file(tx, file))
+        return file
+
+    async def put(
+        self,
+        project: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        filename: str,
+        purpose: str,
+        expires_after_s: int | None = None,
+    ) -> File:
+        """Store a file whose bytes come in pieces. Raises as receive does."""
+        async with self.receive(chunks) as received:
+            return await self.keep(
+                project, received, filename=filename, purpose=purpose, expires_after_s=expires_after_s
+            )
+
+    async def content(self, file: File, *, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The file's bytes from start to before stop, in pieces. Raises UnavailableError when they are gone."""
+        if not await self._blobs.has(file.sha256):
+            raise UnavailableError(f"The content of {file.id} is missing from the server's data folder.")
+        return self._blobs.read(file.sha256, start=start, stop=stop)
+
+    async def delete(self, project: str, file_id: str) -> None:
+        """Delete a file, and its name from every store and every code_interpreter list. Raises NotFoundError."""
+
+        def write(tx: Tx) -> tuple[str, bool]:
+            file = find_file(tx, project, file_id)
+            forget_code_file(tx, project, file_id)
+            return file.sha256, delete_file(tx, file)
+
+        async with self._sharing:
+            sha256, is_last = await self._store.write(write)
+            if is_last:
+                await self._blobs.delete(sha256)
+
+    async def expire(self) -> int:
+        """Delete the files whose time is over; how many there were."""
+        n = 0
+        while due := await self._store.read(lambda tx: list_expired_files(tx, self._clock.now())):
+            for file in due:
+                try:
+                    await self.delete(file.project, file.id)
+                    n += 1
+                except NotFoundError:  # its owner was faster
+                    continue
+        return n
+
+    async def read_image(self, project: str, file_id: str) -> tuple[bytes, str] | None:
+        """An image and its media type, known by its first bytes (png, jpeg, gif, webp).
+
+        None: there is no such file, it is none of these, or too large to be shown to a model.
+        """
+        try:
+            file = await self._store.read(lambda tx: find_file(tx, project, file_id))
+        except NotFoundError:
+            return None
+        if file.size_bytes > MAX_IMAGE_BYTES or not await self._blobs.has(file.sha256):
+            return None
+        data = b"".join([piece async for piece in self._blobs.read(file.sha256)])
+        media_type = image_type(data)
+        return None if media_type is None else (data, media_type)
+
+
+def image_type(data: bytes) -> str | None:
+    """The media type of an image that models take, None for anything else."""
+    for start, media_type in _IMAGES:
+        if data.startswith(start):
+            return media_type
+    return "image/webp" if (data[:4], data[8:12]) == _WEBP else None

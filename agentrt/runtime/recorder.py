@@ -1,0 +1,204 @@
+"""Event → rows + followers, numbered, in one transaction.
+
+What may wait is published at once and stored by the flusher, one write for all runs at most 25 times a second. All
+else is stored first, together with what waits, and then published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from agentrt.clock import Clock
+from agentrt.dispatch.ports import Dispatcher
+from agentrt.engine.events import Event
+from agentrt.engine.loop import apply
+from agentrt.engine.run import Run
+from agentrt.errors import FencedError, StoreError
+from agentrt.runtime.feed import Feeds
+from agentrt.runtime.projection import Projection
+from agentrt.store.database import Store, Tx
+from agentrt.store.jobs import fence, finish_job
+from agentrt.store.run_events import NumberedEvent, append_events
+from agentrt.store.runs import advance_run, find_active_run, find_held_run, update_run
+
+log = logging.getLogger(__name__)
+
+FLUSH_EVERY_S = 0.04
+
+
+class CancelWonError(Exception):
+    """A cancel was accepted before these events were stored: they did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a driver holds of a run: its project, the epoch it took, the job's id."""
+
+    run_id: str
+    project: str
+    job_id: str
+    epoch: int
+
+
+def store_batch(
+    tx: Tx, hold: Hold, before: Run, after: Run, events: Sequence[NumberedEvent], *, now: float, dispatcher: Dispatcher
+) -> None:
+    """Store events and all that they change, under the fence.
+
+    Raises FencedError when another driver holds the run, CancelWonError when a cancel came first.
+    """
+    fence(tx, hold.job_id, hold.epoch, now=now)
+    append_events(tx, hold.run_id, list(events))
+    project(tx, hold, before, events)
+    if not advance_run(tx, after):
+        raise CancelWonError
+    if after.status.is_terminal:
+        finish_job(tx, hold.job_id)
+        release_held(tx, after.spec.thread_id, dispatcher)
+
+
+def project(tx: Tx, hold: Hold, before: Run, events: Sequence[NumberedEvent]) -> Run:
+    """Write the rows of messages and steps that events change. Returns the run after them."""
+    projection = Projection(hold.project, before)
+    run = before
+    for numbered in events:
+        if not numbered.event.is_delta:  # rows hold finished texts only
+            run = apply(run, numbered.event)
+            projection.see(numbered.event, run)
+    projection.write(tx)
+    return run
+
+
+def release_held(tx: Tx, thread_id: str, dispatcher: Dispatcher) -> None:
+    """Let the run that has waited longest go, if the thread is free."""
+    held = find_held_run(tx, thread_id)
+    if held is not None and find_active_run(tx, thread_id) is None:
+        update_run(tx, held.id, {"is_held": False})
+        dispatcher.submit(tx, held.id, 0)
+
+
+class Recorder:
+    """Records what one driver of one run tells. run, seq: where the stored log ends."""
+
+    def __init__(
+        self, hold: Hold, run: Run, seq: int, *, store: Store, feeds: Feeds, flusher: Flusher, dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self.hold = hold
+        self._stored_run = run
+        self._seq = seq
+        self._store = store
+        self._feeds = feeds
+        self._flusher = flusher
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self.pending: list[NumberedEvent] = []
+        self.is_fenced = False
+
+    async def record(self, after: Run, batch: Sequence[Event]) -> None:
+        """Record a batch; returns when it is as safe as its events must be.
+
+        Raises FencedError, CancelWonError (nothing of the batch was stored), StoreError.
+        """
+        if self.is_fenced:
+            raise FencedError(f"run {self.hold.run_id} was taken over")
+        numbered = [NumberedEvent(self.hold.epoch, self._seq + i, event) for i, event in enumerate(batch)]
+        if all(event.may_wait for event in batch):
+            self._seq += len(numbered)
+            self.pending.extend(numbered)
+            self._feeds.publish(self.hold.run_id, numbered, is_saved=False)
+            self._flusher.add(self)
+            return
+        await self._flusher.settle(self)
+        if self.is_fenced:
+            raise FencedError(f"run {self.hold.run_id} was taken over")
+        before, events = self._stored_run, [*self.pending, *numbered]
+        now = self._clock.now()
+        await self._store.write(
+            lambda tx: store_batch(tx, self.hold, before, after, events, now=now, dispatcher=self._dispatcher)
+        )
+        self._seq += len(numbered)
+        self.pending.clear()
+        self._stored_run = after
+        self._feeds.publish(self.hold.run_id, numbered, is_saved=True)
+        self._feeds.mark_saved(self.hold.run_id, numbered[-1])
+
+    def flush(self, tx: Tx, events: Sequence[NumberedEvent], now: float) -> Run | None:
+        """Store events that waited. Returns the run after them, None when another driver holds the run."""
+        try:
+            fence(tx, self.hold.job_id, self.hold.epoch, now=now)
+        except FencedError:
+            return None
+        append_events(tx, self.hold.run_id, list(events))
+        return project(tx, self.hold, self._stored_run, events)
+
+    def flushed(self, events: Sequence[NumberedEvent], run: Run | None) -> None:
+        """The flush is durable, or the run is lost to another driver."""
+        if run is None:
+            self.is_fenced = True
+            return
+        self._stored_run = run
+        del self.pending[: len(events)]
+        self._feeds.mark_saved(self.hold.run_id, events[-1])
+
+
+class Flusher:
+    """Stores what waits, for all runs of this process together."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._dirty: dict[Recorder, None] = {}
+        self._news = asyncio.Event()
+        self._in_flight: dict[Recorder, list[NumberedEvent]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, recorder: Recorder) -> None:
+        """The recorder has events that wait."""
+        self._dirty[recorder] = None
+        self._news.set()
+
+    async def settle(self, recorder: Recorder) -> None:
+        """Wait for a flush that is under way with this recorder's events, and take it off the list."""
+        self._dirty.pop(recorder, None)
+        while recorder in self._in_flight:
+            await self._idle.wait()
+        self._dirty.pop(recorder, None)
+
+    async def serve(self) -> None:
+        """Flush for ever; the owner cancels it."""
+        while True:
+            await self._news.wait()
+            await self._clock.sleep(FLUSH_EVERY_S)
+            self._news.clear()
+            try:
+                await self.flush()
+            except (StoreError, SQLAlchemyError) as error:
+                # What waits is still pending: the run's next commit stores it, or fails and ends the drive.
+                log.warning("flush.failed", extra={"error": type(error).__name__})
+
+    async def flush(self) -> None:
+        """Store everything that waits now."""
+        self._in_flight = {recorder: list(recorder.pending) for recorder in self._dirty if recorder.pending}
+        self._dirty.clear()
+        if not self._in_flight:
+            return
+        self._idle.clear()
+        now = self._clock.now()
+
+        def write(tx: Tx) -> list[Run | None]:
+            return [recorder.flush(tx, events, now) for recorder, events in self._in_flight.items()]
+
+        try:
+            runs = await self._store.write(write)
+            for (recorder, events), run in zip(self._in_flight.items(), runs, strict=True):
+                recorder.flushed(events, run)
+        finally:
+            self._in_flight = {}
+            self._idle.set()

@@ -1,0 +1,63 @@
+"""The same runs on PostgreSQL: what callers see does not depend on the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from agentrt.engine import events as ev
+from agentrt.errors import StoreError, ThreadBusyError
+from agentrt.testing.scripts import ScriptedModel, call, text
+from tests.runtime.conftest import World, user
+
+Open = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture
+def on_postgres(postgres_url: str) -> str:
+    return f'[runtime]\ndatabase = "{postgres_url}"\n'
+
+
+async def test_tools_of_both_sides_a_restart_and_a_second_turn(open_world: Open, on_postgres: str) -> None:
+    model = ScriptedModel(call("remote", q="x") + call("local", q="y"))
+    async with open_world(model, extra=on_postgres) as world:
+        thread = await world.thread("Go")
+        run = await world.rest(await world.run(thread))
+        assert run.status == "requires_action"
+
+    async with open_world(ScriptedModel(text("Both."), text("Again.")), extra=on_postgres) as world:
+        outputs = [(c.id, "from outside") for c in run.pending_calls]
+        submitted = await world.runtime.runs.submit(world.project, thread, run.spec.id, outputs)
+        events = await world.events(run, after=submitted.after)
+        assert isinstance(events[-1], ev.RunCompleted)
+        await world.rest(await world.run(thread, "And now?"))
+        assert await world.texts(thread) == ["Go", "Both.", "And now?", "Again."]
+        assert "tool: local y" in world.seen()
+
+
+async def test_one_run_of_many_cancel_and_queue(open_world: Open, on_postgres: str) -> None:
+    hold = asyncio.Event()
+    model = ScriptedModel(text("one two three", pause=hold), text("Second."))
+    async with open_world(model, extra=on_postgres) as world:
+        thread = await world.thread("Hi")
+        tried = await asyncio.gather(*(world.run(thread) for _ in range(8)), return_exceptions=True)
+        [first] = [run for run in tried if not isinstance(run, BaseException)]
+        assert sum(isinstance(t, ThreadBusyError) for t in tried) == 7
+        await world.until(first, "in_progress")
+        second = await world.run(thread, "Next?", on_busy="enqueue")
+        with pytest.raises(ThreadBusyError):
+            await world.runtime.threads.add_message(world.project, thread, user("More"))
+        await world.runtime.runs.cancel(world.project, thread, first.spec.id)
+        await world.rest(second)
+        assert (await world.look(first)).status == "cancelled"
+        assert (await world.look(second)).status == "completed"
+
+
+async def test_a_second_process_on_the_same_database_is_refused(open_world: Open, on_postgres: str) -> None:
+    async with open_world(ScriptedModel(), extra=on_postgres):
+        with pytest.raises(StoreError):
+            async with open_world(ScriptedModel(), extra=on_postgres):
+                raise AssertionError("two processes drive one database")
