@@ -1,0 +1,1 @@
+"""What the engine and the store hold, in the words of a wire dialect. Pure."""

@@ -1,0 +1,131 @@
+"""Request bodies → what the runtime is asked for, free of the wire's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from agentrt.engine.message import JsonObject
+from agentrt.engine.spec import ResponseFormat
+from agentrt.runtime.requests import Attachment, NewAssistant, NewMessage, NewRun, NewThread, OnBusy
+from agentrt.wire.assistants import CreateAssistantRequest, UpdateAssistantRequest
+from agentrt.wire.base import Extension
+from agentrt.wire.messages import AttachmentRequest, NestedMessageRequest, read_content
+from agentrt.wire.runs import CreateRunRequest, CreateThreadAndRunRequest, read_truncation
+from agentrt.wire.threads import CreateThreadRequest
+from agentrt.wire.tool_resources import ToolResourcesRequest, read_tool_resources
+from agentrt.wire.tools import read_response_format, read_tool_choice, read_tools
+
+NO_RESOURCES: JsonObject = {
+    "code_interpreter": {"file_ids": []},
+    "file_search": {"vector_store_ids": []},
+}
+"""What null in an update makes of tool_resources: the runtime replaces tool by tool."""
+
+
+def new_assistant(body: CreateAssistantRequest) -> NewAssistant:
+    return NewAssistant(
+        model=body.model,
+        name=body.name,
+        description=body.description,
+        instructions=body.instructions,
+        tools=read_tools(body.tools) or (),
+        tool_resources=read_tool_resources(body.tool_resources) or {},
+        metadata=body.metadata or {},
+        temperature=body.temperature,
+        top_p=body.top_p,
+        response_format=read_response_format(body.response_format) or ResponseFormat(),
+        reasoning_effort=body.reasoning_effort,
+    )
+
+
+def assistant_changes(body: UpdateAssistantRequest) -> dict[str, Any]:
+    """The fields of NewAssistant that were sent: null has cleared them, absent ones are not there."""
+    changes: dict[str, Any] = {}
+    for name in body.model_fields_set:
+        value = getattr(body, name)
+        match name:
+            case "tools":
+                changes[name] = read_tools(value) or ()
+            case "metadata":
+                changes[name] = value or {}
+            case "response_format":
+                changes[name] = read_response_format(value) or ResponseFormat()
+            case "tool_resources":
+                changes[name] = changed_resources(value)
+            case _:
+                changes[name] = value
+    return changes
+
+
+def new_thread(body: CreateThreadRequest | None) -> NewThread:
+    """None: the caller did not say anything about the thread."""
+    if body is None:
+        return NewThread()
+    return NewThread(
+        messages=new_messages(body.messages or ()),
+        tool_resources=read_tool_resources(body.tool_resources) or {},
+        metadata=body.metadata or {},
+        on_busy=on_busy(body.agentrt),
+    )
+
+
+def new_messages(bodies: Iterable[NestedMessageRequest]) -> tuple[NewMessage, ...]:
+    return tuple(new_message(body) for body in bodies)
+
+
+def new_message(body: NestedMessageRequest) -> NewMessage:
+    return NewMessage(
+        role=body.role,
+        parts=read_content(body.content),
+        attachments=tuple(_attachment(attachment) for attachment in body.attachments or ()),
+        metadata=body.metadata or {},
+    )
+
+
+def new_run(body: CreateRunRequest) -> NewRun:
+    return NewRun(
+        **_run_fields(body),
+        instructions_suffix=body.additional_instructions,
+        messages=new_messages(body.additional_messages or ()),
+        reasoning_effort=body.reasoning_effort,
+    )
+
+
+def new_run_of_thread(body: CreateThreadAndRunRequest) -> NewRun:
+    """The run of create-thread-and-run; its thread is `new_thread(body.thread)`."""
+    return NewRun(**_run_fields(body), tool_resources=read_tool_resources(body.tool_resources))
+
+
+def on_busy(extension: Extension | None) -> OnBusy | None:
+    return None if extension is None else extension.on_busy
+
+
+def changed_resources(resources: ToolResourcesRequest | None) -> JsonObject:
+    """tool_resources of an update: null clears."""
+    sent = read_tool_resources(resources)
+    return NO_RESOURCES if sent is None else sent
+
+
+def _run_fields(body: CreateRunRequest | CreateThreadAndRunRequest) -> dict[str, Any]:
+    """None, absent or null, is: as the assistant says."""
+    return {
+        "assistant_id": body.assistant_id,
+        "model": body.model,
+        "instructions": body.instructions,
+        "tools": read_tools(body.tools),
+        "tool_choice": read_tool_choice(body.tool_choice),
+        "parallel_tool_calls": body.parallel_tool_calls,
+        "response_format": read_response_format(body.response_format),
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "max_prompt_tokens": body.max_prompt_tokens,
+        "max_completion_tokens": body.max_completion_tokens,
+        "truncation": read_truncation(body.truncation_strategy),
+        "metadata": body.metadata or {},
+        "on_busy": on_busy(body.agentrt),
+    }
+
+
+def _attachment(attachment: AttachmentRequest) -> Attachment:
+    return Attachment(file_id=attachment.file_id, tools=tuple(tool.type for tool in attachment.tools))

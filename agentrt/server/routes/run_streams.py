@@ -1,0 +1,101 @@
+"""Runs as event streams: new ones, submitted ones, and resumed ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from agentrt.engine.events import Event
+from agentrt.errors import InvalidRequestError
+from agentrt.runtime.assembly import Runtime
+from agentrt.server.endpoint import ApiRoute, Call, Speech, speaks
+from agentrt.server.pages import query_parameter
+from agentrt.server.render.assistants_stream import StreamRenderer
+from agentrt.server.sse import EventStream, frame
+from agentrt.store.run_events import read_events
+from agentrt.store.runs import find_run
+from agentrt.wire.pages import read_filter
+
+router = APIRouter(prefix="/v1/threads", tags=["Runs"], route_class=ApiRoute)
+
+_PLACE = re.compile(r"(\d{1,15})\.(\d{1,15})", re.ASCII)
+_STARTING_AFTER = query_parameter(
+    "starting_after",
+    {"type": "string", "pattern": r"^\d{1,15}\.\d{1,15}$"},
+    "The id of the last event that arrived; the header Last-Event-ID says the same and counts more.",
+)
+
+
+@router.get("/{thread_id}/runs/{run_id}/stream")
+@speaks(Speech(answer="text/event-stream", query=(_STARTING_AFTER,)))
+async def resume_stream(call: Call, thread_id: str, run_id: str) -> Response:
+    """Follow a run: what was missed first, then live, to its end or to where it waits now. Not part of the original
+    API."""
+    after = _place(call)
+    row = await call.runtime.store.read(lambda tx: find_run(tx, call.project, thread_id, run_id))
+    return stream_run(call, run_id, after=after, metadata=row.to_run().spec.metadata, is_resumed=True)
+
+
+def stream_run(
+    call: Call,
+    run_id: str,
+    *,
+    after: tuple[int, int] | None = None,
+    metadata: dict[str, str] | None = None,
+    is_resumed: bool = False,
+) -> Response:
+    """A run's events after a place. metadata: the run's present one, None for a run that is just being created."""
+    bursts = _bursts(call.runtime, run_id, after=after, metadata=metadata, is_resumed=is_resumed)
+    return EventStream(bursts, clock=call.runtime.clock)
+
+
+async def _bursts(
+    runtime: Runtime,
+    run_id: str,
+    *,
+    after: tuple[int, int] | None,
+    metadata: dict[str, str] | None,
+    is_resumed: bool,
+) -> AsyncGenerator[bytes, None]:
+    renderer = StreamRenderer(metadata=metadata)
+    if after is not None and not is_resumed:
+        renderer.pass_over(await _events_up_to(runtime, run_id, after))
+    # A resumed stream is read from its beginning: what stands before the place may be published and not stored yet.
+    start = None if is_resumed else after
+    async with aclosing(runtime.runs.follow(run_id, after=start, is_resumed=is_resumed)) as followed:
+        async for burst in followed:
+            frames = []
+            for numbered in burst:
+                place = (numbered.epoch, numbered.seq)
+                if after is not None and place <= after:
+                    renderer.pass_over((numbered.event,))
+                    continue
+                rendered = renderer.render(numbered.event)
+                if rendered is not None:
+                    frames.append(frame(rendered.name, rendered.data, place=place))
+            yield b"".join(frames)
+
+
+async def _events_up_to(runtime: Runtime, run_id: str, place: tuple[int, int]) -> list[Event]:
+    stored = await runtime.store.read(lambda tx: read_events(tx, run_id))
+    return [numbered.event for numbered in stored if (numbered.epoch, numbered.seq) <= place]
+
+
+def _place(call: Call) -> tuple[int, int] | None:
+    header = call.headers.get("last-event-id")
+    name = "Last-Event-ID" if header else "starting_after"
+    text = header or read_filter(call.query, "starting_after")
+    if not text:
+        return None
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise InvalidRequestError(
+            f"Invalid '{name}': expected the id of an event of this stream, such as '1.17'.",
+            param=name,
+            code="invalid_value",
+        )
+    return int(match[1]), int(match[2])

@@ -1,0 +1,54 @@
+"""Server: uvicorn, taught to end event streams when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from agentrt.runtime.assembly import DRAIN_GRACE_S, Runtime
+from agentrt.server.streams import OpenStreams
+
+_REST_S = 5
+"""For answers and streams to go out when the grace is over."""
+
+
+class Server(uvicorn.Server):
+    """Serves an app of create_app. As uvicorn itself it would wait for streams of runs that wait for their callers."""
+
+    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            # The app logs what it answers, with the request's id; root paths and proxies are its own business too.
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=int(DRAIN_GRACE_S) + _REST_S,
+            # Longer than clients keep idle connections (httpx: 5 s): the side that closes first must not be this one.
+            timeout_keep_alive=75,
+        )
+        super().__init__(config)
+        self._runtime: Runtime = app.state.runtime
+        self._streams: OpenStreams = app.state.streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for the connections as uvicorn does. Runs in flight get a grace, so that most streams end by
+        themselves; the others are ended then, and say how to go on."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._end_streams())
+                await super().shutdown(sockets)
+        except asyncio.CancelledError:
+            # Left alone, the lifespan's task would end with the loop, and uvicorn would log that as an error.
+            await self.lifespan.shutdown()
+            raise
+
+    async def _end_streams(self) -> None:
+        if self._runtime.is_open:
+            await self._runtime.drain()
+        self._streams.close()
