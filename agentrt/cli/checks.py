@@ -1,0 +1,185 @@
+"""What `agentrt doctor` looks at. Every check is a fact with a state; nothing is changed by looking."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import socket
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from agentrt import __version__
+from agentrt.access.keys import check_bind, is_loopback
+from agentrt.cli.connect import database_file, lock_holder
+from agentrt.cli.explain import explain
+from agentrt.cli.options import Invocation
+from agentrt.cli.probes import probe_models
+from agentrt.cli.problems import CliError
+from agentrt.cli.screen import Role
+from agentrt.cli.tool_views import find_tools
+from agentrt.config.schema import Config
+from agentrt.errors import AgentrtError, ConfigError, StoreError
+
+State: TypeAlias = Literal["ok", "warn", "fail"]
+
+_ROLES: dict[State, Role] = {"ok": "ok", "warn": "warn", "fail": "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One fact. text says it on one line; fix is what to type or do about it."""
+
+    name: str
+    state: State
+    text: str
+    fix: str = ""
+
+
+def check_everything(invocation: Invocation) -> list[Check]:
+    """All checks, in the order in which a person would want to know."""
+    found = [_python(), _sqlite(), _extras()]
+    try:
+        config = invocation.config
+    except (AgentrtError, CliError) as error:
+        return [*found, _from_problem("config", explain(error))]
+    found += _configuration(config)
+    found += _tools(config)
+    found += [
+        Check(f"model {probe.name}", "ok" if probe.is_ok else "warn", probe.text, probe.fix)
+        for probe in asyncio.run(probe_models(config))
+    ]
+    found += [_keys(config), _port(config), *_database(config)]
+    return found
+
+
+def show_checks(invocation: Invocation, found: Sequence[Check]) -> bool:
+    """Print them. True: nothing is broken."""
+    out = invocation.out
+    is_well = all(check.state != "fail" for check in found)
+    if invocation.is_json:
+        document = {"ok": is_well, "checks": [asdict(check) for check in found]}
+        out.line(json.dumps(document, ensure_ascii=False))
+        return is_well
+    width = max(len(check.name) for check in found)
+    for check in found:
+        first, *more = check.text.splitlines()
+        state = out.paint(f"{check.state:<4}", _ROLES[check.state])
+        out.line(f"  {state}  {check.name:<{width}}  {first}")
+        for line in more:
+            out.line(f"        {'':<{width}}  {line}")
+        if check.fix:
+            out.line(f"        {'':<{width}}  {out.paint(f'→ {check.fix}', 'accent')}")
+    return is_well
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()}, agentrt {__version__}")
+
+
+def _sqlite() -> Check:
+    """WAL needs a file; FTS5 is for keyword search."""
+    with sqlite3.connect(":memory:") as connection:
+        options = {row[0] for row in connection.execute("PRAGMA compile_options")}
+    connection.close()
+    extras = ["WAL"] + (["FTS5"] if "ENABLE_FTS5" in options else [])
+    return Check("sqlite", "ok", f"{sqlite3.sqlite_version} ({', '.join(extras)})")
+
+
+def _extras() -> Check:
+    """What can be installed beside: needed by nobody who does not know of it."""
+    extras = {"postgres": "asyncpg", "uvloop": "uvloop"}
+    there = [extra for extra, module in extras.items() if find_spec(module) is not None]
+    missing = [f"{extra} (pip install 'agentrt[{extra}]')" for extra in extras if extra not in there]
+    parts = [", ".join(there)] if there else []
+    parts += [f"not installed: {', '.join(missing)}"] if missing else []
+    return Check("extras", "ok", " · ".join(parts))
+
+
+def _configuration(config: Config) -> Iterator[Check]:
+    where = str(config.path) if config.path is not None else "no agents.toml: the demo model and one agent"
+    counts = [
+        f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+        for things, noun in ((config.agents, "agent"), (config.tools, "tool"), (config.models, "model"))
+    ]
+    yield Check("config", "ok", f"{where} · {', '.join(counts)}")
+    for warning in config.warnings:
+        yield Check("config", "warn", warning)
+
+
+def _tools(config: Config) -> Iterator[Check]:
+    known = find_tools(config)
+    broken = [found for found in known if found.tool is None]
+    n_on = sum(found.is_on for found in known if found.tool is not None)
+    n_off = len(known) - len(broken) - n_on
+    yield Check("tools", "ok", f"{n_on} on" + (f", {n_off} more in tools/" if n_off else ""))
+    for found in broken:
+        # A file that nobody names does no harm; a tool that agents.toml names keeps the service from starting.
+        yield Check(f"tool {found.name}", "fail" if found.is_on else "warn", found.error)
+
+
+def _keys(config: Config) -> Check:
+    server = config.server
+    try:
+        check_bind(server.host, server.keys)
+    except ConfigError as error:
+        return _from_problem("keys", explain(error))
+    if server.keys:
+        return Check("keys", "ok", f"{len(server.keys)}: {', '.join(spec.name for spec in server.keys)}")
+    return Check("keys", "ok", f"none: everybody on this machine may come in at {server.host}, and nobody else")
+
+
+def _port(config: Config) -> Check:
+    host, port = config.server.host, config.server.port
+    holder = lock_holder(config)
+    if holder is not None and holder.url is not None:
+        return Check("server", "ok", f"running at {holder.url} (process {holder.pid})")
+    if port == 0:
+        return Check("port", "ok", "0: a free one is taken")
+    address = "127.0.0.1" if not is_loopback(host) or host == "localhost" else host.strip("[]")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            why = f"{port} cannot be used: {(error.strerror or str(error)).lower()}"
+            return Check("port", "warn", why, "agentrt serve --port 0 takes a free one")
+    return Check("port", "ok", f"{port} is free")
+
+
+def _database(config: Config) -> Iterator[Check]:
+    shown = str(config.runtime.database)
+    file = database_file(config)
+    if file is None and find_spec("asyncpg") is None:
+        yield Check("database", "fail", f"{shown}: the driver is missing", "pip install 'agentrt[postgres]'")
+        return
+    holder = lock_holder(config)
+    try:
+        yield Check("database", "ok", f"{shown} · {_state_of(config, file)}")
+    except StoreError as error:
+        yield _from_problem("database", explain(error))
+    if holder is not None and holder.url is None:
+        fix = "end that process to use the database from here"
+        yield Check("database", "warn", f"process {holder.pid} has it open, and serves no HTTP", fix)
+
+
+def _state_of(config: Config, file: Path | None) -> str:
+    """Raises StoreError when the database cannot be opened, or a newer release has written it."""
+    from agentrt.store.migrate import needs_migration
+
+    if file is not None and not file.exists():
+        return "not there yet; it is made when it is needed"
+    if needs_migration(config.runtime.database.reveal()):
+        return "has to be migrated, which serve does at its start"
+    size = f" · {file.stat().st_size / 1_000_000:.1f} MB" if file is not None else ""
+    return f"up to date{size}"
+
+
+def _from_problem(name: str, problem: CliError) -> Check:
+    text = "\n".join([problem.what, *problem.details, *([problem.why] if problem.why else [])])
+    return Check(name, "fail", text, problem.fix)

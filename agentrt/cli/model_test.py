@@ -1,0 +1,93 @@
+"""One small question to each model: does it answer, and how fast."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+
+from msgspec.structs import replace
+
+from agentrt.cli.cells import clip, harmless
+from agentrt.cli.options import Invocation
+from agentrt.cli.problems import CliError
+from agentrt.cli.screen import duration
+from agentrt.clock import Clock, SystemClock
+from agentrt.config.resolve import resolve_model
+from agentrt.config.schema import Config
+from agentrt.engine.message import user
+from agentrt.errors import AgentrtError
+from agentrt.models.client import EndChunk, ModelRequest, TextChunk
+from agentrt.runtime.models import Models
+
+_QUESTION = "Answer with the one word: ready"
+_MAX_TOKENS = 300  # room for models that think before they speak
+_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """first_s, total_s: seconds to the first piece and to the end. error: why there is no answer."""
+
+    model: str
+    text: str = ""
+    first_s: float | None = None
+    total_s: float | None = None
+    error: str | None = None
+
+
+async def test_all(config: Config, names: Sequence[str]) -> list[Answer]:
+    """Test models by name, or all that are available. Raises ModelNotFoundError."""
+    specs = [resolve_model(config, name) for name in names]
+    if not names:
+        specs = [spec for spec in config.models.values() if not spec.unavailable]
+    # One try each and no stand-ins: the question is whether this very model answers.
+    plain = {spec.name: replace(spec, retries=0, fallbacks=()) for spec in specs}
+    models, clock = Models(replace(config, models=plain), clock=SystemClock()), SystemClock()
+    try:
+        return list(await asyncio.gather(*(_test(models, spec.name, clock) for spec in specs)))
+    finally:
+        await models.close()
+
+
+def show_results(invocation: Invocation, answers: Sequence[Answer]) -> None:
+    """Print them. Raises CliError if a model did not answer."""
+    out = invocation.out
+    failed = [answer.model for answer in answers if answer.error is not None]
+    if invocation.is_json:
+        out.line(json.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
+    else:
+        width = max((len(answer.model) for answer in answers), default=0)
+        for answer in answers:
+            out.line(_line(invocation, answer, width))
+    if failed:
+        what = f"{', '.join(failed)} did not answer"
+        raise CliError("E502", what, fix="agentrt doctor says what is missing and how to get it")
+
+
+async def _test(models: Models, name: str, clock: Clock) -> Answer:
+    request = ModelRequest(model=name, messages=(user(_QUESTION),), max_completion_tokens=_MAX_TOKENS)
+    began, text, first_s = clock.monotonic(), "", None
+    try:
+        async with asyncio.timeout(_LIMIT_S), aclosing((await models.find(name)).stream(request)) as chunks:
+            async for chunk in chunks:
+                if first_s is None and not isinstance(chunk, EndChunk):
+                    first_s = clock.monotonic() - began
+                if isinstance(chunk, TextChunk):
+                    text += chunk.text
+    except AgentrtError as error:
+        return Answer(name, error=error.message)
+    except TimeoutError:
+        return Answer(name, error=f"no answer within {_LIMIT_S:.0f} s")
+    return Answer(name, text, first_s, clock.monotonic() - began)
+
+
+def _line(invocation: Invocation, answer: Answer, width: int) -> str:
+    out = invocation.out
+    if answer.error is not None:
+        return f"  {out.paint('fail', 'bad')}  {answer.model:<{width}}  {answer.error}"
+    first = duration(answer.first_s or 0.0)
+    text = f"{answer.model:<{width}}  first word {first}, whole {duration(answer.total_s or 0.0)}"
+    return f"  {out.paint('ok', 'ok')}    {text}  {out.paint(clip(harmless(answer.text), 40), 'dim')}"

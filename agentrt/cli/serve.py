@@ -1,0 +1,31 @@
+"""`agentrt serve`: the Assistants API over HTTP."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from agentrt.cli.options import Invocation, common_options, pass_invocation
+
+
+@click.command()
+@click.option("--host", metavar="HOST", help="Where to listen, instead of [server] host.")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65535), help="Instead of [server] port; 0 is a free one.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log."
+)
+@common_options
+@pass_invocation
+def serve(invocation: Invocation, host: str | None, port: int | None, log_format: Literal["text", "json"]) -> None:
+    """Serve the Assistants API over HTTP.
+
+    Prints the address, what is on and off and why, and the two lines that point an app at it. The database is
+    migrated first if it has to be. It is ready when GET /healthz answers.
+
+    Ctrl-C (or SIGTERM) stops it: streams end, runs in flight get ten seconds, and what is left goes on at the next
+    start. A second Ctrl-C does not wait.
+    """
+    from agentrt.cli.service import run_service
+
+    run_service(invocation, host=host, port=port, log_format=log_format)
