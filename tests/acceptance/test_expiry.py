@@ -1,0 +1,41 @@
+"""Runs that take longer than run_expiry: whatever they are doing, they end as expired and free their thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.compat.api import Api, outputs_for, says
+from tests.compat.deployment import Deployment
+from tests.compat.story import story
+
+
+def test_runs_expire_in_every_state(deploy: Callable[..., Deployment], witnessed: Callable[[Deployment], str]) -> None:
+    deployment = deploy(run_expiry="5s")
+    deployment.start()
+    with Api(witnessed(deployment)) as api:
+        weather = api.actor("one_call", "get_weather")
+        asking = api.run(api.thread("Weather?"), weather)
+        held = api.run(asking["thread_id"], weather, agentrt={"on_busy": "enqueue"})
+        in_a_tool = api.run(api.thread("Wait."), api.actor("slow_tool", "take_time"))
+        unheard = api.run(api.thread("Anybody?"), api.actor("speechless"))
+        thinking = api.stream_run(api.thread("Think."), api.actor("endless"))
+
+        assert story(thinking[-5:]) == "message.delta message.incomplete step.expired run.expired done"
+        (message,) = (event.data for event in thinking if event.name == "thread.message.incomplete")
+        assert message["incomplete_details"] == {"reason": "run_expired"}
+        assert message["content"][0]["text"]["value"] == "I think "
+        for run in (asking, held, in_a_tool, unheard, thinking[0].data):
+            ended = api.wait(run)
+            assert (ended["status"], ended["expires_at"], ended["last_error"]) == ("expired", None, None)
+            assert {step["status"] for step in api.steps(run)} <= {"expired"}
+            api.post(f"/threads/{run['thread_id']}/messages", says("Still there?"))
+        the_outputs_come_too_late(api, weather)
+    assert deployment.stop() == 0
+
+
+def the_outputs_come_too_late(api: Api, assistant_id: str) -> None:
+    run = api.wait(api.run(api.thread("Weather?"), assistant_id), "requires_action")
+    api.wait(run, "expired")
+    path = f"/threads/{run['thread_id']}/runs/{run['id']}/submit_tool_outputs"
+    error = api.post(path, {"tool_outputs": outputs_for(run)}, status=400)["error"]
+    assert error["message"] == 'Runs in status "expired" do not accept tool outputs.'

@@ -1,0 +1,209 @@
+"""The real service as a process of its own, on a free port and in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEY = "sk-first-project"
+OTHER_KEY = "sk-other-project"
+
+_READY_WITHIN_S = 60
+_TOOLS = '''
+"""Tools of the tests."""
+
+import time
+from agentrt import tool
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers.
+
+    Args:
+        a: The first.
+        b: The second.
+    """
+    return a + b
+
+
+@tool
+def explode() -> str:
+    """Fail."""
+    raise ValueError("boom")
+
+
+@tool
+def take_time(seconds: float) -> str:
+    """Wait.
+
+    Args:
+        seconds: How long.
+    """
+    for _ in range(int(seconds * 20)):
+        time.sleep(0.05)
+    return "done"
+
+
+@tool
+def note(text: str) -> str:
+    """Write a line into a file, slowly.
+
+    Args:
+        text: The line.
+    """
+    with open("notes.txt", "a") as file:
+        file.write(text + "\\n")
+    time.sleep(30)
+    return "noted"
+'''
+_PROJECT = """
+version = 1
+[runtime]
+data_dir = "data"
+run_expiry = "{run_expiry}"
+[server]
+[[server.keys]]
+name = "first"
+key = "{key}"
+[[server.keys]]
+name = "other"
+key = "{other_key}"
+project = "other"
+[models.demo]
+provider = "demo"
+[models.puppet]
+provider = "compatible"
+base_url = "{models_url}"
+model = "puppet"
+api_key = "sk-puppet"
+retries = 0
+answers_to = ["gpt-4o*"]
+[models.stubborn]
+provider = "compatible"
+base_url = "{models_url}"
+model = "puppet"
+retries = 2
+[models.blind]
+provider = "compatible"
+base_url = "{models_url}"
+model = "puppet"
+images = false
+[models.narrow]
+provider = "compatible"
+base_url = "{models_url}"
+model = "puppet"
+context_window = 512
+[models.gone]
+provider = "compatible"
+base_url = "http://127.0.0.1:9/v1"
+model = "gone"
+retries = 0
+[models.keyless]
+provider = "openai"
+model = "gpt-none"
+api_key = "${{AGENTRT_TEST_NO_SUCH_VARIABLE}}"
+[tools]
+add = {{ python = "tools/tools.py:add" }}
+explode = {{ python = "tools/tools.py:explode" }}
+take_time = {{ python = "tools/tools.py:take_time" }}
+note = {{ python = "tools/tools.py:note" }}
+[agents.declared]
+id = "asst_declared"
+name = "Declared"
+model = "demo"
+instructions = "You help."
+tools = ["add"]
+"""
+
+
+class Deployment:
+    """`agentrt serve` in a folder. start, kill, stop, and start again: the folder stays."""
+
+    def __init__(self, folder: Path, *, models_url: str, run_expiry: str = "10m", extra: str = "") -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "tools").mkdir(parents=True)
+        (folder / "tools" / "tools.py").write_text(_TOOLS)
+        project = _PROJECT.format(models_url=models_url, run_expiry=run_expiry, key=KEY, other_key=OTHER_KEY)
+        (folder / "agents.toml").write_text(project + extra)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """All that the service has written so far."""
+        return (self.folder / "log.txt").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start; returns when /healthz answers 200."""
+        command = [sys.executable, "-m", "agentrt", "serve", "--log-format", "json"]
+        command += ["--config", str(self.folder / "agents.toml"), "--port", str(self.port)]
+        with (self.folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self.folder, env=_environment(), stdout=log, stderr=log)
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the service does not start:\n{self.log}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        self._wait()
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.ask_to_stop()
+        return self._wait()
+
+    def close(self) -> None:
+        """Leave nothing running, whatever the test did."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code."""
+        return self._wait()
+
+    def _wait(self) -> int:
+        assert self._process is not None
+        return self._process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _environment() -> dict[str, str]:
+    kept = ("PATH", "HOME", "LANG", "TMPDIR")
+    found = {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251 - what a process needs
+    return found | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,159 @@
+"""What the scripted model says in these tests. An assistant names its play in its instructions: `play: two_calls`.
+
+A play is a list of answers, one for each model call since the user last spoke: it needs no memory, so that any number
+of runs can be on at once, and a call that is made again gets the same answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from agentrt.engine.message import JsonValue, ToolCall
+from agentrt.testing.model_answers import (
+    Answer,
+    Completion,
+    ReceivedRequest,
+    as_reply,
+    body_reply,
+    calls,
+    delta,
+    error,
+    no_answer,
+    stream,
+    text,
+)
+
+WEATHER = ToolCall("call_weather_oslo", "get_weather", '{"city": "Oslo", "unit": "c"}')
+RAIN = ToolCall("call_rain_oslo", "get_rain_probability", '{"city": "Oslo"}')
+ADD = ToolCall("call_add", "add", '{"a": 2, "b": 3}')
+BROKEN = ToolCall("call_broken", "get_weather", '{"city": "Os')
+NOTE = ToolCall("call_note", "note", '{"text": "once"}')
+SLOW = ToolCall("call_slow", "take_time", '{"seconds": 30}')
+BOOM = ToolCall("call_boom", "explode", "{}")
+
+STORY = "Once upon a time there was a stream that nobody could lose. " * 3
+
+SLOW_S = 0.02
+"""Between two pieces of the plays whose names begin with `slow_`."""
+
+
+def _more(index: int, arguments: str) -> dict[str, object]:
+    return delta(tool_calls=[{"index": index, "function": {"arguments": arguments}}])
+
+
+_USAGE = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19}
+_NAME = re.compile(r"play: (\w+)")
+
+PLAYS: Mapping[str, tuple[Answer, ...]] = {
+    "hello": (text("Hello there, how are you?", n_chunks=8),),
+    "one_call": (calls(WEATHER), text("It is 4 °C in Oslo.", n_chunks=4)),
+    "two_calls": (calls(WEATHER, RAIN), text("It is 4 °C, and it may rain.", n_chunks=5, usage=(40, 9))),
+    "two_rounds": (calls(WEATHER), calls(RAIN), text("Cold and wet.", n_chunks=3)),
+    "words_and_call": (calls(WEATHER, text="Let me look."), text("It is 4 °C.", n_chunks=2)),
+    "call_and_words": (
+        stream(
+            delta(tool_calls=[_head := {"index": 0, "id": "call_first", "type": "function",
+                                        "function": {"name": "get_weather", "arguments": ""}}]),
+            delta(tool_calls=[{"index": 0, "function": {"arguments": '{"city": "Oslo"}'}}]),
+            delta(content="I am looking it up."),
+            delta("tool_calls"),
+            {"choices": [], "usage": _USAGE},
+        ),
+        text("It is 4 °C."),
+    ),
+    "pieces": (
+        stream(
+            delta(role="assistant", content=None, tool_calls=[
+                {"index": 0, "id": "call_a", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+            ]),
+            *(_more(0, piece) for piece in ('{"ci', 'ty": ', '"Oslo"}')),
+            delta(tool_calls=[
+                {"index": 1, "id": "call_b", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+            ]),
+            *(_more(1, piece) for piece in ('{"city": "Ber', 'gen"}')),
+            delta("tool_calls"),
+            {"choices": [], "usage": _USAGE},
+        ),
+        text("Both are cold."),
+    ),
+    "broken_arguments": (calls(BROKEN), text("I could not ask for it.")),
+    "own_tool": (calls(ADD), text("The sum is 5.", n_chunks=2)),
+    "own_tools": (calls(ADD, ToolCall("call_add_more", "add", '{"a": 5, "b": 6}')), text("5 and 11.")),
+    "mixed": (calls(ADD, WEATHER), text("The sum is 5 and it is 4 °C.", n_chunks=3)),
+    "bad_calls": (
+        calls(
+            ToolCall("call_no_json", "add", "{a: 2"),
+            ToolCall("call_wrong", "add", '{"a": "two"}'),
+            BOOM,
+            ToolCall("call_unknown", "fly_to_the_moon", "{}"),
+        ),
+        text("None of that worked."),
+    ),
+    "slow_tool": (calls(SLOW), text("That took a while.")),
+    "note": (calls(NOTE), text("It is noted.")),
+    "slow_call": (calls(WEATHER), Completion(text=STORY, n_chunks=60)),
+    "slow_story": (Completion(text=STORY, n_chunks=60),),
+    "endless": (stream(delta(role="assistant", content="I "), delta(content="think "), done=False, ending="silence"),),
+    "speechless": (no_answer("silence"),),
+    "empty": (text(""),),
+    "cut": (Completion(text="This answer is too lo", n_chunks=3, finish_reason="length", usage=(30, 300)),),
+    "filtered": (Completion(text="I must not", n_chunks=2, finish_reason="content_filter"),),
+    "thirsty": tuple(
+        Completion(calls=(ToolCall(f"call_{n}", "get_weather", "{}"),), usage=(200, 90)) for n in range(5)
+    ),
+    "refusal": (
+        stream(delta(role="assistant", refusal="I will "), delta(refusal="not do that."), delta("stop"),
+               {"choices": [], "usage": _USAGE}),
+    ),
+    "unauthorized": (error(401, "Incorrect API key provided: sk-pup***pet.", code="invalid_api_key"),),
+    "unknown_model": (error(404, "The model `puppet` does not exist.", code="model_not_found"),),
+    "busy": (error(429, "Rate limit reached for puppet.", code="rate_limit_exceeded", headers={"retry-after": "1"}),),
+    "busy_once": (text("Thank you for your patience."),),
+    "no_money": (error(429, "You exceeded your current quota.", code="insufficient_quota"),),
+    "broken_server": (error(500, "The server had an error."),),
+    "too_long": (error(400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),),
+    "hang_up": (no_answer("hang_up"),),
+    "hang_up_in_mid_answer": (stream(delta(content="I was about to"), done=False, ending="hang_up"),),
+    "malformed": (stream(delta(content="So far so good"), b"data: {not json\n\n", done=False),),
+    "web_page": (body_reply(b"<html>Bad gateway</html>", status=502, content_type="text/html"),),
+}  # fmt: skip
+
+
+def play(request: ReceivedRequest) -> Answer:
+    """The script of the fake model server."""
+    messages = request.body.get("messages")
+    assert isinstance(messages, list)
+    match = _NAME.search(_text(messages[0])) if messages else None
+    answers = PLAYS.get(match[1]) if match else None
+    if answers is None:
+        return error(400, "No play is named in the instructions.")
+    n_done = 0
+    for message in reversed(messages):
+        if not isinstance(message, dict) or message.get("role") == "user":
+            break
+        n_done += message.get("role") == "assistant"
+    if match is not None and match[1].endswith("_once") and _is_first(messages):
+        return PLAYS[match[1].removesuffix("_once")][0]
+    answer = answers[min(n_done, len(answers) - 1)]
+    if match is not None and match[1].startswith("slow_"):
+        return replace(as_reply(answer, request), delay_s=SLOW_S)
+    return answer
+
+
+_seen: set[str] = set()
+
+
+def _is_first(messages: list[JsonValue]) -> bool:
+    """Whether this conversation is new: plays whose names end with `_once` fail the first time."""
+    talk = "".join(_text(message) for message in messages)
+    is_first = talk not in _seen
+    _seen.add(talk)
+    return is_first
+
+
+def _text(message: JsonValue) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else ""
