@@ -1,0 +1,331 @@
+"""The first run, `make demo`: a real session with the official openai SDK, told while it happens.
+
+It starts `agentrt serve` on a copy of docs/shop in a temporary folder, talks to it, kills it, starts it again, and
+goes on. Only the model is not real: it is the scripted stand-in that agentrt brings along. How it is printed is in
+first_run_page.py.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+from first_run_page import Page
+from openai.types.beta.threads import Run, Text, TextDelta
+from openai.types.beta.threads.runs import FunctionToolCall, RunStep, RunStepDelta
+from openai.types.shared_params import FunctionDefinition
+from typing_extensions import override
+
+SHOP = Path(__file__).parent / "shop"
+READY_WITHIN_S = 60.0
+STOPS_WITHIN_S = 20.0
+
+FIND_ORDER = FunctionDefinition(
+    name="find_order",
+    description="Where an order is and when it arrives.",
+    parameters={
+        "type": "object",
+        "properties": {"order_number": {"type": "integer", "description": "the number of the order"}},
+        "required": ["order_number"],
+    },
+)
+
+
+def find_order(order_number: int) -> str:
+    """The app's own function: only the app can look into its orders."""
+    return f"Order {order_number} is on its way and arrives on Friday."
+
+
+class FirstRunError(Exception):
+    """Something went another way than it should; the text is for the person who watches."""
+
+
+def main() -> int:
+    """Run the session. Returns the exit code: 0, 1 when something failed, 130 after Ctrl-C or SIGTERM."""
+    page = Page()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive this program
+    try:
+        with tempfile.TemporaryDirectory(prefix="agentrt-first-run-") as folder:
+            server = Server(Path(folder) / "shop")
+            try:
+                tell(page, server)
+            except (openai.OpenAIError, FirstRunError, OSError) as error:
+                page.fail(_said(error), server.last_words())
+                return 1
+            finally:
+                server.kill()
+    except KeyboardInterrupt:
+        page.stop()
+        return 130
+    page.what_next()
+    return 0
+
+
+def tell(page: Page, server: Server) -> None:
+    """The story: an assistant, three turns, a crash in the middle of the third, and the proof that nothing is lost."""
+    page.title()
+    page.step("A server")
+    page.shell(f"agentrt serve --port {server.port}")
+    took_s, health = server.start()
+    page.note(f"ready after {took_s:.1f} s at {server.url}")
+    page.note(f"database {Path(health['database']).name} · model demo, {health['models']['demo']['why']}")
+    client = openai.OpenAI(
+        base_url=f"{server.url}/v1",
+        api_key="any-text-will-do",
+        http_client=openai.DefaultHttpxClient(trust_env=False),  # no proxy between two programs of one machine
+    )
+    session = Session(client, page)
+
+    page.step("An assistant with two functions")
+    session.begin()
+
+    page.step("A turn with a tool")
+    session.say("Hi, I am Ada. What does it cost to send 2.5 kg to Norway?")
+
+    page.step("A second turn, which needs the first")
+    session.say("What is my name?")
+
+    page.step("Two functions in one turn, and a crash in the middle")
+    waiting = session.say("Where is order 1042, and what does it cost to send 3 kg to Japan?")
+    if waiting is None:
+        raise FirstRunError("the run did not wait for find_order")
+    page.note("The run waits for what find_order returns. Now the server dies.")
+    page.shell(f"kill -9 {server.kill()}")
+    page.shell(f"agentrt serve --port {server.port}")
+    took_s, _ = server.start()
+    page.note(f"ready after {took_s:.1f} s")
+    session.look_back(waiting.id)
+    session.answer(waiting)
+
+    page.step("The thread goes on")
+    session.say("What was the first thing I said?")
+    server.stop()
+
+
+class Session:
+    """One thread with one assistant, through the official SDK."""
+
+    def __init__(self, client: openai.OpenAI, page: Page) -> None:
+        self._client = client
+        self._page = page
+        self._assistant_id = ""
+        self._thread_id = ""
+
+    def begin(self) -> None:
+        """Make the assistant and the thread."""
+        self._page.code("client.beta.assistants.create(…)")
+        with unwarned():
+            assistant = self._client.beta.assistants.create(
+                name="Desk",
+                model="demo",
+                instructions="You are the help desk of a small tea shop.",
+                tools=[
+                    # Known to the server: its name is enough.
+                    {"type": "function", "function": {"name": "shipping_cost"}},
+                    {"type": "function", "function": FIND_ORDER},
+                ],
+            )
+            thread = self._client.beta.threads.create(metadata={"customer": "ada"})
+        self._assistant_id, self._thread_id = assistant.id, thread.id
+        self._page.pair("shipping_cost", "Python in tools/parcels.py: the server runs it")
+        self._page.pair("find_order", "this app's own: the run stops and waits for the app")
+
+    def say(self, text: str) -> Run | None:
+        """Say something and show the answer as it comes. Returns the run if it waits for this app."""
+        self._page.code("client.beta.threads.runs.stream(…)")
+        self._page.said("you", text)
+        with (
+            unwarned(),
+            self._client.beta.threads.runs.stream(
+                thread_id=self._thread_id,
+                assistant_id=self._assistant_id,
+                additional_messages=[{"role": "user", "content": text}],
+                event_handler=Show(self._page),
+            ) as show,
+        ):
+            show.until_done()
+        return show.finish()
+
+    def answer(self, waiting: Run) -> None:
+        """Do what a waiting run asks of this app, and show how it goes on."""
+        self._page.code("client.beta.threads.runs.submit_tool_outputs_stream(…)")
+        calls = waiting.required_action.submit_tool_outputs.tool_calls if waiting.required_action else []
+        outputs = {call.id: find_order(**json.loads(call.function.arguments)) for call in calls}
+        for call in calls:
+            self._page.returned(outputs[call.id])
+        with (
+            unwarned(),
+            self._client.beta.threads.runs.submit_tool_outputs_stream(
+                thread_id=self._thread_id,
+                run_id=waiting.id,
+                tool_outputs=[{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()],
+                event_handler=Show(self._page),
+            ) as show,
+        ):
+            show.until_done()
+        show.finish()
+
+    def look_back(self, run_id: str) -> None:
+        """What the new server knows of the old one's work. Raises FirstRunError if that is not everything."""
+        self._page.code('client.get("/threads", …)')
+        found: Any = self._client.get(
+            "/threads",  # agentrt's own: the SDK has no method for it
+            cast_to=object,
+            options={"headers": {"OpenAI-Beta": "assistants=v2"}, "params": {"metadata[customer]": "ada"}},
+        )
+        with unwarned():
+            messages = self._client.beta.threads.messages.list(self._thread_id).data
+            run = self._client.beta.threads.runs.retrieve(run_id, thread_id=self._thread_id)
+        if [thread["id"] for thread in found["data"]] != [self._thread_id] or run.status != "requires_action":
+            raise FirstRunError(f"something was lost: {len(found['data'])} threads, and the run is {run.status}")
+        self._page.note(f"one thread of customer ada · {len(messages)} messages · its run: {run.status}, as before")
+
+
+class Show(openai.AssistantEventHandler):
+    """Shows a run while it streams."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+        self._calls: list[FunctionToolCall] = []
+        self._n_shown = 0
+
+    @override
+    def on_text_delta(self, delta: TextDelta, snapshot: Text) -> None:
+        self._page.piece("desk", delta.value or "")
+
+    @override
+    def on_run_step_delta(self, delta: RunStepDelta, snapshot: RunStep) -> None:
+        if delta.step_details is None or delta.step_details.type != "tool_calls":
+            return
+        if snapshot.step_details.type == "tool_calls":
+            self._calls = [call for call in snapshot.step_details.tool_calls if call.type == "function"]
+        self._show_calls(len(self._calls) - 1)  # the arguments of a call are whole when the next one begins
+        for piece in delta.step_details.tool_calls or []:
+            if piece.type == "function" and piece.function is not None and piece.function.output is not None:
+                self._show_calls(len(self._calls))
+                self._page.returned(piece.function.output)
+
+    def finish(self) -> Run | None:
+        """The run if it waits for this app. Raises FirstRunError if it ended badly."""
+        self._show_calls(len(self._calls))
+        self._page.end_line()
+        run = self.current_run
+        if run is not None and run.status == "requires_action":
+            return run
+        if run is None or run.status != "completed":
+            why = run.last_error.message if run is not None and run.last_error else "the stream broke off"
+            raise FirstRunError(f"the run is {'gone' if run is None else run.status}: {why}")
+        return None
+
+    def _show_calls(self, up_to: int) -> None:
+        for call in self._calls[self._n_shown : up_to]:
+            self._page.called(call.function.name, call.function.arguments)
+        self._n_shown = max(self._n_shown, up_to)
+
+
+class Server:
+    """`agentrt serve` in a process of its own, on a copy of the shop; both are gone at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(SHOP, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        self._folder = folder
+        self._log = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> tuple[float, dict[str, Any]]:
+        """Start it. Returns after how many seconds it was ready, and what /healthz says."""
+        started = time.monotonic()
+        command = [sys.executable, "-m", "agentrt", "serve", "--config", "agents.toml", "--port", str(self.port)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, start_new_session=True)
+        while (took_s := time.monotonic() - started) < READY_WITHIN_S:
+            if self._process.poll() is not None:
+                raise FirstRunError(f"the server ended at once, with exit code {self._process.returncode}")
+            if (health := self._health()) is not None:
+                return took_s, health
+            time.sleep(0.02)
+        raise FirstRunError(f"the server was not ready within {READY_WITHIN_S:.0f} s")
+
+    def kill(self) -> int:
+        """Kill it as hard as can be, if it runs. Returns its process id, 0 if there was none."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.kill()
+        process.wait()
+        return process.pid
+
+    def stop(self) -> None:
+        """Ask it to stop, as Ctrl-C would, and wait. Raises FirstRunError when it does not stop cleanly."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise FirstRunError(f"the server did not stop within {STOPS_WITHIN_S:.0f} s") from None
+        if code != 0:
+            raise FirstRunError(f"the server stopped with exit code {code}")
+
+    def last_words(self) -> list[str]:
+        """The end of its log."""
+        return self._log.read_text(errors="replace").splitlines()[-12:] if self._log.exists() else []
+
+    def _health(self) -> dict[str, Any] | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            found: dict[str, Any] | None = json.load(answer) if answer.status == 200 else None
+        except OSError:
+            return None
+        finally:
+            connection.close()
+        return found
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """The SDK calls every method of the Assistants API deprecated: the service it was made for has ended.
+
+    That is why agentrt exists, and no news here. Only around the SDK's calls: other warnings are shown.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, FirstRunError) else f"{type(error).__name__}: {error}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())
