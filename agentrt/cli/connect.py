@@ -47,7 +47,7 @@ async def open_shelf(config: Config, *, key: str | None) -> AsyncIterator[Shelf]
     file = database_file(config)
     is_new = file is not None and not file.exists()
     url = config.runtime.database.reveal()
-    store = await open_store(url, clock=SystemClock(), migrate=is_new, is_executor=False)
+    store = await open_store(url, clock=SystemClock(), migrate=is_new)
     try:
         yield LocalShelf(store, config)
     finally:

@@ -143,6 +143,7 @@ class _Agent:
                 timeout_s=limits.timeout,
             ),
             on_busy=table.on_busy,
+            action_ttl_s=table.action_ttl,
             metadata=dict(table.metadata),
         )
 

@@ -74,6 +74,15 @@ class RuntimeTable(Table):
             json_schema_extra={"default": "10m"},
         ),
     ] = 600.0
+    lease: Annotated[
+        Duration,
+        Field(
+            ge=1,
+            description="PostgreSQL: how long a process may give no sign of life until others take over its runs.",
+            examples=["15s"],
+            json_schema_extra={"default": "15s"},
+        ),
+    ] = 15.0
     limits: RuntimeLimitsTable = RuntimeLimitsTable()
 
 
@@ -366,6 +375,14 @@ class AgentTable(Table):
             examples=["reject"],
         ),
     ] = "reject"
+    action_ttl: Annotated[
+        Duration | None,
+        Field(
+            description="How long a run may wait for the caller's tools, instead of the time that a run has; what it "
+            "waits does not count then.",
+            examples=["3d"],
+        ),
+    ] = None
     metadata: Annotated[
         dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
         Field(max_length=16, description="Up to 16 pairs of texts that clients see.", examples=[{"team": "support"}]),

@@ -38,12 +38,16 @@ class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """database is a URL, with an absolute path if it names a SQLite file; its text without the password is str()."""
+    """database is a URL, with an absolute path if it names a SQLite file; its text without the password is str().
+
+    lease_s: how long a process may give no sign of life until others take over what it drives.
+    """
 
     database: Secret
     data_dir: Path
     default_agent: str
     run_expiry_s: float = 600.0
+    lease_s: float = 15.0
     limits: RuntimeLimits = RuntimeLimits()
 
 
@@ -170,6 +174,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     truncation_strategy: TruncationSpec = TruncationSpec()
     limits: AgentLimits = AgentLimits()
     on_busy: OnBusy = "reject"
+    action_ttl_s: float | None = None
     metadata: Mapping[str, str] = {}
 
 

@@ -32,6 +32,7 @@ def runtime_spec(merged: Merged, agents: Mapping[str, AgentSpec], state_folder: 
         data_dir=data_dir,
         default_agent=table.default_agent or next(iter(agents), ""),
         run_expiry_s=table.run_expiry,
+        lease_s=table.lease,
         limits=RuntimeLimits(
             max_steps=table.limits.max_steps,
             max_parallel_tools=table.limits.max_parallel_tools,

@@ -6,16 +6,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from agentrt.store.database import Tx
+from agentrt.store.jobs import Ready
 
-Hint: TypeAlias = Literal["cancel", "gone"]
-"""`cancel`: its driver shall stop. `gone`: it was deleted, nobody needs to wait for it."""
+Hint: TypeAlias = Literal["cancel", "gone", "news"]
+"""`cancel`: its driver shall stop. `gone`: it was deleted, nobody needs to wait for it. `news`: a run's stored events
+have grown, for processes that do not drive it."""
 
 
 class Dispatcher(Protocol):
-    """Says: somebody must drive this job now."""
+    """Says: somebody must drive this job now. The job's own row says so too (`ready_at`), and rules.
 
-    def submit(self, tx: Tx, job_id: str, n: int, delay_s: float = 0.0) -> None:
-        """Dispatch once tx is durable. n tells the dispatches of one job apart (job.dispatch_n)."""
+    Any job may be handed out twice, late, or to two processes: taking it (store.jobs.take_job) sorts that out.
+    """
+
+    def submit(self, tx: Tx, job: Ready, *, delay_s: float = 0.0) -> None:
+        """Hand the job out once tx is durable. The same Ready twice need not be handed out twice: who reminds of jobs
+        that wait in a long queue must not make it longer."""
+        ...
+
+    def retry(self, job_id: str, *, delay_s: float) -> None:
+        """Hand the job to `handle` here again later, with no transaction: the database failed under its driver."""
+        ...
+
+    def open_queue(self, queue: str) -> None:
+        """Take this queue's jobs too, also when serving has begun. The default queue is open."""
         ...
 
     async def serve(self, handle: Callable[[str], Awaitable[None]], *, slots: int) -> None:
@@ -28,12 +42,24 @@ class Dispatcher(Protocol):
 
 
 class Bus(Protocol):
-    """Hints about a run to whoever has to do with it."""
+    """Hints to whoever has to do with a run, in all processes that share the database."""
+
+    async def start(self) -> None:
+        """Begin to listen. A server that is away is waited for in the background."""
+        ...
 
     def notify(self, tx: Tx, hint: Hint, ids: Sequence[str]) -> None:
-        """Deliver once tx is durable."""
+        """Deliver once tx is durable: here at once, elsewhere if the network likes."""
         ...
 
     def listen(self, hint: Hint, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call back with each id; returns the unsubscribe."""
+        """Call back with each id; returns the unsubscribe. A callback that raises is logged."""
+        ...
+
+    def on_gap(self, callback: Callable[[], None]) -> None:
+        """Call back when hints of other processes may have been missed."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening."""
         ...

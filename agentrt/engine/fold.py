@@ -74,7 +74,8 @@ def _started(run: Run, event: ev.RunStarted) -> Run:
 def _action_required(run: Run, event: ev.ActionRequired) -> Run:
     _to(run, RunStatus.REQUIRES_ACTION)
     _need(event.call_ids == tuple(call.id for call in run.pending_calls) and bool(event.call_ids), run, event)
-    return replace(run, status=RunStatus.REQUIRES_ACTION)
+    waits_since = event.at if run.spec.action_ttl_s is not None else None
+    return replace(run, status=RunStatus.REQUIRES_ACTION, waits_since=waits_since)
 
 
 def _outputs_submitted(run: Run, event: ev.OutputsSubmitted) -> Run:
@@ -84,7 +85,8 @@ def _outputs_submitted(run: Run, event: ev.OutputsSubmitted) -> Run:
     step = run.tool_step
     assert step is not None
     calls = tuple(replace(c, result=results.get(c.call.id, c.result)) for c in step.calls)
-    return replace(run, tool_step=replace(step, calls=calls))
+    waited_s = run.waited_s + (0.0 if run.waits_since is None else max(0.0, event.at - run.waits_since))
+    return replace(run, tool_step=replace(step, calls=calls), waits_since=None, waited_s=waited_s)
 
 
 def _cancel_requested(run: Run, event: ev.CancelRequested) -> Run:

@@ -106,6 +106,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     message_step, tool_step: the steps that are open now; at most one of each.
     turn: set from the end of a model call until its steps are closed. late: set until it is a message.
     ending: why the run must end although its turn is not over: failed, incomplete or expired.
+    waits_since: when it began to wait for its caller; waited_s: how long it did before, as far as that does not count.
     """
 
     spec: RunSpec
@@ -122,6 +123,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ending: Literal["failed", "incomplete", "expired"] | None = None
     last_error: LastError | None = None
     limit: RunLimit | None = None
+    waits_since: float | None = None
+    waited_s: float = 0.0
+
+    @property
+    def expires_at(self) -> int | None:
+        """When its time is over, as things stand; None = never."""
+        spec = self.spec
+        if self.waits_since is not None and spec.action_ttl_s is not None:
+            return int(self.waits_since + spec.action_ttl_s)
+        return None if spec.expires_at is None else int(spec.expires_at + self.waited_s)
 
     @property
     def cost_usd(self) -> float | None:

@@ -66,6 +66,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     server_tools: names of the functions that the server runs itself; every other function is the caller's.
     position: the run's place in its thread; what stands before it is its history. price: the model's, if it is known.
+    expires_at: None = never. action_ttl_s: how long it may wait for its caller, in place of expires_at; the time
+    that it waits does not count then.
     """
 
     id: str
@@ -73,6 +75,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     assistant_id: str
     created_at: int
     expires_at: int | None = None
+    action_ttl_s: float | None = None
     model: str
     instructions: str = ""
     tools: tuple[ToolSpec, ...] = ()
@@ -109,6 +112,7 @@ class RunDefaults(msgspec.Struct, frozen=True, kw_only=True):
     max_prompt_tokens: int | None = None
     max_completion_tokens: int | None = None
     expires_after_s: float | None = None
+    action_ttl_s: float | None = None
     truncation: Truncation | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None

@@ -15,9 +15,10 @@ from agentrt.config.load import load_config
 from agentrt.config.project import find_project
 from agentrt.config.schema import Config
 from agentrt.dispatch.local import LocalBus, LocalDispatcher
+from agentrt.dispatch.ports import Bus, Dispatcher
 from agentrt.engine.run import Run
 from agentrt.engine.spec import Price
-from agentrt.errors import UnavailableError
+from agentrt.errors import StoreError, UnavailableError
 from agentrt.files.blobs import DiskBlobs
 from agentrt.models.client import ModelClient
 from agentrt.runtime.agent import Agent
@@ -25,19 +26,21 @@ from agentrt.runtime.assistants import HOME_PROJECT, Assistants
 from agentrt.runtime.declared import assistant_of, declared_assistants, load_tools
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.files import Files
+from agentrt.runtime.fleet_clock import FleetClock
 from agentrt.runtime.health import Health, make_health
 from agentrt.runtime.history import StoredHistory
+from agentrt.runtime.leases import Leases, Role, new_worker_id
 from agentrt.runtime.models import Models
 from agentrt.runtime.perform import Performer, TokenRatios
 from agentrt.runtime.recorder import Flusher
 from agentrt.runtime.requests import NewThread
-from agentrt.runtime.runs import Runs
+from agentrt.runtime.run_driver import RunDriver
+from agentrt.runtime.runs import Runs, queue_of
 from agentrt.runtime.stored_thread import StoredThread
 from agentrt.runtime.sweeper import Sweeper
 from agentrt.runtime.threads import Threads
 from agentrt.runtime.worker import Worker
 from agentrt.store.database import Store
-from agentrt.store.jobs import list_jobs
 from agentrt.store.open import open_store
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
@@ -55,9 +58,10 @@ class Runtime:
 
     config: a Config, the path of an agents.toml, or None for the project that is found from here (else the bundled
     one). tools, models: those of the embedding program, beside the file's; context: what its tools get as
-    `Context.value`; server_url: where this process answers HTTP, for whoever finds the database taken. Entering opens
-    the database (migrating it), takes up the runs that a dead process left, and starts to drive; leaving drains: runs
-    in flight get a grace, and what is left goes on at the next start.
+    `Context.value`; server_url: where this process answers HTTP, for whoever finds the database taken. role: whether
+    it drives runs (`worker`), has them driven by others (`api`), or both; a SQLite file has one process for both.
+    Entering opens the database (migrating it), takes up the runs that dead processes left, and starts to drive;
+    leaving drains: runs in flight get a grace, and what is left goes on elsewhere or at the next start.
     Raises ConfigError, StoreError, ToolDefinitionError on entering.
     """
 
@@ -78,9 +82,11 @@ class Runtime:
         context: object = None,
         clock: Clock | None = None,
         server_url: str | None = None,
+        role: Role = "all",
     ) -> None:
         self.config = config if isinstance(config, Config) else _find_config(config)
         self.clock = clock or SystemClock()
+        self.role = role
         self._in_code = tuple(tools)
         self._models_in_code = models
         self._context = context
@@ -124,6 +130,7 @@ class Runtime:
         if self._adopted.get(agent.spec.assistant_id) is not agent:
             self._adopted[agent.spec.assistant_id] = agent
             await self.assistants.put(assistant_of(agent, now=self.clock.now()))
+            self._dispatcher.open_queue(queue_of(agent.spec.assistant_id))
 
     def give_context(self, run_id: str, value: object) -> None:
         """What the tools of one run get as `Context.value`, in place of the runtime's own."""
@@ -132,10 +139,19 @@ class Runtime:
 
     def health(self) -> Health:
         """What is on, what is off and why. No secrets in it."""
-        return make_health(self.config, self.tools, n_waiting=self._dispatcher.depth, n_driving=self._worker.n_driving)
+        return make_health(
+            self.config,
+            self.tools,
+            n_waiting=self._dispatcher.depth if isinstance(self._dispatcher, LocalDispatcher) else 0,
+            n_driving=self._worker.n_driving,
+        )
 
     async def drain(self) -> None:
-        """Take up no more runs and give those in flight a grace to end. Leaving the runtime does it too."""
+        """Take up no more runs, and give those in flight a grace to come to where they can go on elsewhere.
+
+        Leaving the runtime does it too.
+        """
+        self._worker.rest()
         await self._dispatcher.drain(DRAIN_GRACE_S)
 
     async def _open(self, exits: AsyncExitStack) -> None:
@@ -145,9 +161,19 @@ class Runtime:
         exits.push_async_callback(self.store.close)
         self.models = Models(config, clock=self.clock, in_code=self._models_in_code)
         exits.push_async_callback(self.models.close)
-        self._dispatcher, bus, self._feeds = LocalDispatcher(), LocalBus(), Feeds()
+        if self.store.is_shared:
+            self.clock = fleet_clock = FleetClock(self.clock)
+            await fleet_clock.measure(self.store)
+        elif self.role != "all":
+            raise _needs_postgres(self.role, config)
+        self._dispatcher, self._bus = await self._open_dispatch(exits)
+        bus = self._bus
+        self._feeds = Feeds(self.store)
         bus.listen("gone", self._feeds.end)
-        self._flusher = Flusher(self.store, self.clock)
+        if self.store.is_shared:
+            bus.listen("news", self._feeds.hear)
+            bus.on_gap(self._feeds.hear_all)
+        self._flusher = Flusher(self.store, bus, self.clock)
         self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
         self.assistants = Assistants(store=self.store, clock=self.clock, check_model=self.models.check)
         self.threads = Threads(store=self.store, dispatcher=self._dispatcher, bus=bus, clock=self.clock)
@@ -163,7 +189,8 @@ class Runtime:
             expires_after_s=config.runtime.run_expiry_s,
         )
         self._ratios = TokenRatios()
-        self._worker = Worker(
+        lease_s = config.runtime.lease_s
+        self._run_driver = RunDriver(
             store=self.store,
             dispatcher=self._dispatcher,
             bus=bus,
@@ -171,10 +198,28 @@ class Runtime:
             flusher=self._flusher,
             clock=self.clock,
             make_performer=self._performer,
+            lease_s=lease_s,
             repeatable={tool.name for tool in self.tools if tool.retry == "idempotent"},
         )
+        self._worker = Worker(
+            new_worker_id(),
+            store=self.store,
+            dispatcher=self._dispatcher,
+            bus=bus,
+            clock=self.clock,
+            lease_s=lease_s,
+            drivers={"run": self._run_driver},
+        )
+        self._leases = Leases(
+            self._worker,
+            role=self.role,
+            url=self._server_url,
+            store=self.store,
+            dispatcher=self._dispatcher,
+            clock=self.clock,
+            lease_s=lease_s,
+        )
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
-        await self._recover()
         await self._start(exits)
 
     def _check_model(self, name: str) -> Price | None:
@@ -205,25 +250,25 @@ class Runtime:
             ratios=self._ratios,
         )
 
-    async def _recover(self) -> None:
-        """Take up every run that a process left: there is one process to a database, so nobody drives them."""
-        left = await self.store.read(lambda tx: list_jobs(tx, "run"))
-        for job in left:
-            self._dispatcher.put(job.id)
-        if left:
-            log.info("runs.recovered", extra={"n": len(left)})
+    async def _open_dispatch(self, exits: AsyncExitStack) -> tuple[Dispatcher, Bus]:
+        return LocalDispatcher(), LocalBus()
 
     async def _start(self, exits: AsyncExitStack) -> None:
         group = await exits.enter_async_context(asyncio.TaskGroup())
         sweeper = Sweeper(
-            store=self.store, dispatcher=self._dispatcher, clock=self.clock, expire_files=self.files.expire
+            store=self.store, end_run=self._run_driver.end, clock=self.clock, expire_files=self.files.expire
         )
         background = [
             group.create_task(self._flusher.serve(), name="flusher"),
+            group.create_task(self._leases.serve(), name="leases"),
             group.create_task(sweeper.serve(), name="sweeper"),
         ]
-        slots = self.config.runtime.limits.max_concurrent_runs
-        group.create_task(self._dispatcher.serve(self._worker.handle, slots=slots), name="dispatcher")
+        if self.store.is_shared:
+            background.append(group.create_task(self._feeds.serve(), name="feeds"))
+        await self._leases.begin()
+        if self.role != "api":
+            slots = self.config.runtime.limits.max_concurrent_runs
+            group.create_task(self._dispatcher.serve(self._worker.handle, slots=slots), name="dispatcher")
 
         async def stop() -> None:
             # Runs that end in time end their streams by themselves; the others' are told to resume.
@@ -231,8 +276,17 @@ class Runtime:
             self._feeds.close()
             for task in background:
                 task.cancel()
+            await self._leases.end()
 
         exits.push_async_callback(stop)
+
+
+def _needs_postgres(role: Role, config: Config) -> StoreError:
+    return StoreError(
+        f"Role `{role}` needs a database that processes can share\n"
+        f"  why: {config.runtime.database} is a SQLite file, which serves one process\n"
+        '  fix: [runtime] database = "postgresql://…", or the role `all`'
+    )
 
 
 def _find_config(path: Path | str | None) -> Config:

@@ -123,6 +123,7 @@ def _defaults(spec: AgentSpec) -> RunDefaults:
         tool_choice=_choice(spec.tool_choice),
         parallel_tool_calls=spec.parallel_tool_calls,
         on_busy=spec.on_busy,
+        action_ttl_s=spec.action_ttl_s,
     )
 
 

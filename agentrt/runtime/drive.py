@@ -30,6 +30,15 @@ class Interrupt:
         self._word: CancelRequested | DeadlinePassed | None = None
         self._waiting: asyncio.Task[object] | None = None
         self._has_cancelled = False
+        self._is_resting = False
+
+    def rest(self) -> None:
+        """Begin nothing more: what is under way may end, and the run goes on elsewhere."""
+        self._is_resting = True
+
+    @property
+    def is_resting(self) -> bool:
+        return self._is_resting
 
     def send(self, word: CancelRequested | DeadlinePassed) -> None:
         """Interrupt. The first word counts, but a cancel replaces a deadline that was not yet noticed."""
@@ -67,7 +76,7 @@ class Interrupt:
 async def drive(
     run: Run, *, perform: Perform, now: Callable[[], float], interrupt: Interrupt
 ) -> AsyncGenerator[tuple[Run, Batch], None]:
-    """Drive a run until it waits for its caller or is done. Yields (run after the batch, batch).
+    """Drive a run until it waits for its caller, is done, or shall rest. Yields (run after the batch, batch).
 
     The batch must be recorded before the next one is asked for. Raises what perform raises: it turns all that can
     go wrong with a model or a tool into events, so that this is a bug.
@@ -84,6 +93,8 @@ async def drive(
                 run, batch = settle(run, events, at=now())
                 yield run, batch
             case CallModel() | RunTools() as command:
+                if interrupt.is_resting:
+                    return
                 batches = perform(run, command)
                 task = asyncio.current_task()
                 try:

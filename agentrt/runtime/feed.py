@@ -1,29 +1,49 @@
-"""Live events inside this process: from the driver of a run to whoever follows it.
+"""Live events: from the driver of a run to whoever follows it here.
 
 A follower reads what is stored and then what is published; the events that were published and are not stored yet
-are kept here for followers that come in between.
+are kept here for followers that come in between. A run that another process drives is read again whenever there is
+news of it, once for all its followers here; deltas come as they are stored then, up to 25 times a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.engine.events import TERMINAL_EVENTS, ActionRequired
-from agentrt.errors import UnavailableError
-from agentrt.store.run_events import NumberedEvent
+from agentrt.errors import StoreError, UnavailableError
+from agentrt.store.database import Store, Tx
+from agentrt.store.run_events import NumberedEvent, read_events
+
+log = logging.getLogger(__name__)
+
+Place: TypeAlias = tuple[int, int]
+"""(epoch, seq) of an event."""
 
 _RESTS = (*TERMINAL_EVENTS, ActionRequired)
 """After one of these a run stands still, and a stream of it ends."""
+
+_BEFORE_ALL: Place = (-1, -1)
+
+POLL_EVERY_S = 2.0
+"""How long news of a run that another process drives may take when the hint of it was lost."""
 
 _SHUTDOWN = "The server is shutting down. Resume the stream with Last-Event-ID."
 
 
 @dataclass(slots=True)
 class _Feed:
+    """place: up to where every follower has what is stored; None until the first of them has read."""
+
     unsaved: list[NumberedEvent] = field(default_factory=list)
     followers: list[Follower] = field(default_factory=list)
+    place: Place | None = None
+    is_driven: bool = False
 
 
 class Follower:
@@ -56,9 +76,59 @@ class Follower:
 class Feeds:
     """The feeds of all runs that are driven or followed here."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._feeds: dict[str, _Feed] = {}
+        self._stale: set[str] = set()
+        self._news = asyncio.Event()
         self._is_closed = False
+
+    def begin(self, run_id: str) -> None:
+        """A driver of the run is here now: what it publishes need not be read."""
+        self._feeds.setdefault(run_id, _Feed()).is_driven = True
+
+    def hear(self, run_id: str) -> None:
+        """The run's stored events have grown, in another process."""
+        feed = self._feeds.get(run_id)
+        if feed is not None and feed.followers and not feed.is_driven:
+            self._stale.add(run_id)
+            self._news.set()
+
+    def hear_all(self) -> None:
+        """Hints may have been lost: look after everything that is followed."""
+        for run_id in self._feeds:
+            self.hear(run_id)
+
+    async def serve(self) -> None:
+        """Read what other processes have stored, for ever; the owner cancels it."""
+        while True:
+            try:
+                async with asyncio.timeout(POLL_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                self.hear_all()
+            self._news.clear()
+            try:
+                await self._read_stale()
+            except (StoreError, SQLAlchemyError) as error:
+                log.warning("news.failed", extra={"error": type(error).__name__})
+
+    async def _read_stale(self) -> None:
+        stale, self._stale = self._stale, set()
+        places = {
+            run_id: feed.place
+            for run_id in stale
+            if (feed := self._feeds.get(run_id)) is not None and feed.place is not None
+        }
+        if not places:
+            return
+
+        def read(tx: Tx) -> Mapping[str, list[NumberedEvent]]:
+            return {run_id: read_events(tx, run_id, after=place) for run_id, place in places.items()}
+
+        for run_id, events in (await self._store.read(read)).items():
+            if events:
+                self.publish(run_id, events, is_saved=True)
 
     def publish(self, run_id: str, events: list[NumberedEvent], *, is_saved: bool) -> None:
         """Give events to the run's followers; those not saved yet are kept for followers to come."""
@@ -69,6 +139,8 @@ class Feeds:
             feed = self._feeds[run_id] = _Feed()
         if not is_saved:
             feed.unsaved.extend(events)
+        if events:
+            feed.place = max(feed.place or _BEFORE_ALL, _place_of(events[-1]))
         for follower in feed.followers:
             follower.put(events)
 
@@ -76,23 +148,24 @@ class Feeds:
         """Everything up to `last` is stored."""
         feed = self._feeds.get(run_id)
         if feed is not None:
-            place = (last.epoch, last.seq)
-            feed.unsaved = [n for n in feed.unsaved if (n.epoch, n.seq) > place]
-            self._drop_if_idle(run_id, feed)
+            place = _place_of(last)
+            feed.unsaved = [n for n in feed.unsaved if _place_of(n) > place]
 
     def forget(self, run_id: str) -> None:
         """The driver is gone: what it published and never stored does not exist."""
         feed = self._feeds.get(run_id)
         if feed is not None:
             feed.unsaved.clear()
+            feed.is_driven = False
             self._drop_if_idle(run_id, feed)
+            self.hear(run_id)
 
     async def follow(
         self,
         run_id: str,
-        read: Callable[[tuple[int, int] | None], Awaitable[list[NumberedEvent]]],
+        read: Callable[[Place | None], Awaitable[list[NumberedEvent]]],
         *,
-        after: tuple[int, int] | None = None,
+        after: Place | None = None,
         is_resumed: bool = False,
     ) -> AsyncGenerator[list[NumberedEvent], None]:
         """Events after a place, stored and live, in order and each once, until the run is terminal or waits.
@@ -113,15 +186,18 @@ class Feeds:
                 whole = await read(None)
                 if whole and isinstance(whole[-1].event, _RESTS):
                     return
+            if feed.place is None:
+                feed.place = _place_of(stored[-1]) if stored else after or _BEFORE_ALL
+            self.hear(run_id)  # what was stored while we read
             events = stored
             while True:
                 if events:
                     events, is_over = _until_rest(events, goes_past_waits=is_resumed)
-                    place = (events[-1].epoch, events[-1].seq)
+                    place = _place_of(events[-1])
                     yield events
                     if is_over:
                         return
-                events = [n for n in await follower.take() if place is None or (n.epoch, n.seq) > place]
+                events = [n for n in await follower.take() if place is None or _place_of(n) > place]
         finally:
             feed.followers.remove(follower)
             self._drop_if_idle(run_id, feed)
@@ -140,8 +216,12 @@ class Feeds:
                 follower.close(_SHUTDOWN)
 
     def _drop_if_idle(self, run_id: str, feed: _Feed) -> None:
-        if not feed.followers and not feed.unsaved and self._feeds.get(run_id) is feed:
+        if not feed.followers and not feed.unsaved and not feed.is_driven and self._feeds.get(run_id) is feed:
             del self._feeds[run_id]
+
+
+def _place_of(numbered: NumberedEvent) -> Place:
+    return numbered.epoch, numbered.seq
 
 
 def _until_rest(events: list[NumberedEvent], *, goes_past_waits: bool) -> tuple[list[NumberedEvent], bool]:

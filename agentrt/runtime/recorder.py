@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.clock import Clock
-from agentrt.dispatch.ports import Dispatcher
+from agentrt.dispatch.ports import Bus, Dispatcher
 from agentrt.engine.events import Event
 from agentrt.engine.loop import apply
-from agentrt.engine.run import Run
+from agentrt.engine.run import Run, RunStatus
 from agentrt.errors import FencedError, StoreError
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.projection import Projection
+from agentrt.runtime.wake import wake
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import fence, finish_job
+from agentrt.store.jobs import Hold, fence, finish_job, rest_job
 from agentrt.store.run_events import NumberedEvent, append_events
 from agentrt.store.runs import advance_run, find_active_run, find_held_run, update_run
+from agentrt.store.threads import lock_thread
 
 log = logging.getLogger(__name__)
 
@@ -35,31 +36,32 @@ class CancelWonError(Exception):
     """A cancel was accepted before these events were stored: they did not happen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What a driver holds of a run: its project, the epoch it took, the job's id."""
-
-    run_id: str
-    project: str
-    job_id: str
-    epoch: int
-
-
 def store_batch(
     tx: Tx, hold: Hold, before: Run, after: Run, events: Sequence[NumberedEvent], *, now: float, dispatcher: Dispatcher
 ) -> None:
-    """Store events and all that they change, under the fence.
+    """Store events and all that they change, under the fence. A run that waits or has ended is let go of.
 
     Raises FencedError when another driver holds the run, CancelWonError when a cancel came first.
     """
+    if after.status.is_terminal:
+        lock_thread(tx, after.spec.thread_id)  # before the job's row: see release_held
     fence(tx, hold.job_id, hold.epoch, now=now)
-    append_events(tx, hold.run_id, list(events))
+    append_events(tx, hold.subject_id, list(events))
     project(tx, hold, before, events)
     if not advance_run(tx, after):
         raise CancelWonError
     if after.status.is_terminal:
         finish_job(tx, hold.job_id)
-        release_held(tx, after.spec.thread_id, dispatcher)
+        release_held(tx, after.spec.thread_id, now=now, dispatcher=dispatcher)
+    elif after.status is RunStatus.REQUIRES_ACTION:
+        rest(tx, hold, dispatcher)
+
+
+def rest(tx: Tx, hold: Hold, dispatcher: Dispatcher) -> None:
+    """Let go of a job that has nothing to do now. Raises FencedError."""
+    again = rest_job(tx, hold)
+    if again is not None:
+        dispatcher.submit(tx, again)
 
 
 def project(tx: Tx, hold: Hold, before: Run, events: Sequence[NumberedEvent]) -> Run:
@@ -74,25 +76,29 @@ def project(tx: Tx, hold: Hold, before: Run, events: Sequence[NumberedEvent]) ->
     return run
 
 
-def release_held(tx: Tx, thread_id: str, dispatcher: Dispatcher) -> None:
-    """Let the run that has waited longest go, if the thread is free."""
+def release_held(tx: Tx, thread_id: str, *, now: float, dispatcher: Dispatcher) -> None:
+    """Let the run that has waited longest go, if the thread is free.
+
+    The caller holds the thread's lock: a run that is being put behind the one that ends here must be seen.
+    """
     held = find_held_run(tx, thread_id)
     if held is not None and find_active_run(tx, thread_id) is None:
         update_run(tx, held.id, {"is_held": False})
-        dispatcher.submit(tx, held.id, 0)
+        wake(tx, dispatcher, held.id, now=now)
 
 
 class Recorder:
     """Records what one driver of one run tells. run, seq: where the stored log ends."""
 
     def __init__(
-        self, hold: Hold, run: Run, seq: int, *, store: Store, feeds: Feeds, flusher: Flusher, dispatcher: Dispatcher,
-        clock: Clock,
+        self, hold: Hold, run: Run, seq: int, *, store: Store, bus: Bus, feeds: Feeds, flusher: Flusher,
+        dispatcher: Dispatcher, clock: Clock,
     ) -> None:  # fmt: skip
         self.hold = hold
         self._stored_run = run
         self._seq = seq
         self._store = store
+        self._bus = bus
         self._feeds = feeds
         self._flusher = flusher
         self._dispatcher = dispatcher
@@ -106,35 +112,38 @@ class Recorder:
         Raises FencedError, CancelWonError (nothing of the batch was stored), StoreError.
         """
         if self.is_fenced:
-            raise FencedError(f"run {self.hold.run_id} was taken over")
+            raise FencedError(f"run {self.hold.subject_id} was taken over")
         numbered = [NumberedEvent(self.hold.epoch, self._seq + i, event) for i, event in enumerate(batch)]
         if all(event.may_wait for event in batch):
             self._seq += len(numbered)
             self.pending.extend(numbered)
-            self._feeds.publish(self.hold.run_id, numbered, is_saved=False)
+            self._feeds.publish(self.hold.subject_id, numbered, is_saved=False)
             self._flusher.add(self)
             return
         await self._flusher.settle(self)
         if self.is_fenced:
-            raise FencedError(f"run {self.hold.run_id} was taken over")
+            raise FencedError(f"run {self.hold.subject_id} was taken over")
         before, events = self._stored_run, [*self.pending, *numbered]
         now = self._clock.now()
-        await self._store.write(
-            lambda tx: store_batch(tx, self.hold, before, after, events, now=now, dispatcher=self._dispatcher)
-        )
+
+        def write(tx: Tx) -> None:
+            store_batch(tx, self.hold, before, after, events, now=now, dispatcher=self._dispatcher)
+            self._bus.notify(tx, "news", [self.hold.subject_id])
+
+        await self._store.write(write)
         self._seq += len(numbered)
         self.pending.clear()
         self._stored_run = after
-        self._feeds.publish(self.hold.run_id, numbered, is_saved=True)
-        self._feeds.mark_saved(self.hold.run_id, numbered[-1])
+        self._feeds.publish(self.hold.subject_id, numbered, is_saved=True)
+        self._feeds.mark_saved(self.hold.subject_id, numbered[-1])
 
     def flush(self, tx: Tx, events: Sequence[NumberedEvent], now: float) -> Run | None:
         """Store events that waited. Returns the run after them, None when another driver holds the run."""
         try:
             fence(tx, self.hold.job_id, self.hold.epoch, now=now)
+            append_events(tx, self.hold.subject_id, list(events))
         except FencedError:
             return None
-        append_events(tx, self.hold.run_id, list(events))
         return project(tx, self.hold, self._stored_run, events)
 
     def flushed(self, events: Sequence[NumberedEvent], run: Run | None) -> None:
@@ -144,14 +153,15 @@ class Recorder:
             return
         self._stored_run = run
         del self.pending[: len(events)]
-        self._feeds.mark_saved(self.hold.run_id, events[-1])
+        self._feeds.mark_saved(self.hold.subject_id, events[-1])
 
 
 class Flusher:
     """Stores what waits, for all runs of this process together."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, bus: Bus, clock: Clock) -> None:
         self._store = store
+        self._bus = bus
         self._clock = clock
         self._dirty: dict[Recorder, None] = {}
         self._news = asyncio.Event()
@@ -193,6 +203,7 @@ class Flusher:
         now = self._clock.now()
 
         def write(tx: Tx) -> list[Run | None]:
+            self._bus.notify(tx, "news", [recorder.hold.subject_id for recorder in self._in_flight])
             return [recorder.flush(tx, events, now) for recorder, events in self._in_flight.items()]
 
         try:

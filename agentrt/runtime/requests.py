@@ -62,6 +62,7 @@ class NewRun:
     truncation: Truncation | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     on_busy: OnBusy | None = None
+    action_ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

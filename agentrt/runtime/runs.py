@@ -21,14 +21,15 @@ from agentrt.errors import InvalidRequestError, RunStateError, ThreadBusyError, 
 from agentrt.ids import new_id
 from agentrt.runtime.busy import busy_policy, request_cancel
 from agentrt.runtime.feed import Feeds
-from agentrt.runtime.recorder import Hold, store_batch
+from agentrt.runtime.recorder import store_batch
 from agentrt.runtime.requests import NewRun, NewThread
 from agentrt.runtime.resources import resolve_resources
 from agentrt.runtime.specs import make_spec
 from agentrt.runtime.threads import add_messages, create_thread
-from agentrt.store.assistants import Assistant, find_assistant
+from agentrt.runtime.wake import wake
+from agentrt.store.assistants import IN_CODE, Assistant, find_assistant
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import Job, insert_job, take_job
+from agentrt.store.jobs import DEFAULT_QUEUE, Job, insert_job, seize_job
 from agentrt.store.run_events import NumberedEvent, append_events, next_seq, read_events
 from agentrt.store.runs import (
     StoredRun,
@@ -126,26 +127,24 @@ class Runs:
         """
 
         def write(tx: Tx) -> tuple[Submitted, list[NumberedEvent]]:
-            row = find_run(tx, project, thread_id, run_id)
-            if row.status != RunStatus.REQUIRES_ACTION:
-                raise RunStateError(run_id=run_id, run_status=row.status, doing="submit")
             now = self._clock.now()
+            hold = seize_job(tx, run_id, now=now)  # before the run is read: of two callers one waits here
+            row = find_run(tx, project, thread_id, run_id)
+            if row.status != RunStatus.REQUIRES_ACTION or hold is None:
+                raise RunStateError(run_id=run_id, run_status=row.status, doing="submit")
             if row.expires_at is not None and now >= row.expires_at:
                 raise RunStateError(run_id=run_id, run_status="expired", doing="submit")
             run = row.to_run()
             _check_outputs(run, [call_id for call_id, _ in outputs])
-            epoch = take_job(tx, run_id, now=now)
-            if epoch is None:
-                raise RunStateError(run_id=run_id, run_status=row.status, doing="submit")
             seq = next_seq(tx, run_id)
             results = tuple(ToolResult(call_id=call_id, output=text) for call_id, text in outputs)
             after, batch = _take_outputs(run, results, now)
-            numbered = [NumberedEvent(epoch, seq + i, event) for i, event in enumerate(batch)]
-            hold = Hold(run_id=run_id, project=project, job_id=run_id, epoch=epoch)
+            numbered = [NumberedEvent(hold.epoch, seq + i, event) for i, event in enumerate(batch)]
             store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher)
-            self._dispatcher.submit(tx, run_id, 0)
+            wake(tx, self._dispatcher, run_id, now=now)
+            self._bus.notify(tx, "news", [run_id])
             # (epoch - 1, any number) is before everything of this epoch and after all that was stored before it.
-            return Submitted(after, (epoch - 1, seq)), numbered
+            return Submitted(after, (hold.epoch - 1, seq)), numbered
 
         submitted, numbered = await self._store.write(write)
         self._feeds.publish(run_id, numbered, is_saved=True)
@@ -158,7 +157,7 @@ class Runs:
             row = find_run(tx, project, thread_id, run_id)
             if RunStatus(row.status).is_terminal:
                 raise RunStateError(run_id=run_id, run_status=row.status, doing="cancel")
-            request_cancel(tx, run_id, bus=self._bus, dispatcher=self._dispatcher)
+            request_cancel(tx, run_id, now=self._clock.now(), bus=self._bus, dispatcher=self._dispatcher)
             return find_run(tx, project, thread_id, run_id).to_run()
 
         return await self._store.write(write)
@@ -198,7 +197,7 @@ class Runs:
         if policy == "reject":
             raise ThreadBusyError(thread_id=thread.id, run_id=active.id, adding="run")
         if policy == "interrupt":
-            request_cancel(tx, active.id, bus=self._bus, dispatcher=self._dispatcher)
+            request_cancel(tx, active.id, now=self._clock.now(), bus=self._bus, dispatcher=self._dispatcher)
         return True
 
     def _insert(
@@ -236,10 +235,13 @@ class Runs:
                 meta=encode_meta(spec.metadata),
             ),
         )
-        insert_job(tx, Job(id=spec.id, kind="run", subject_id=spec.id, touched_at=now))
+        queue = queue_of(assistant.id) if assistant.origin == IN_CODE else DEFAULT_QUEUE
+        ready_at = None if is_held else now
+        job = Job(id=spec.id, kind="run", subject_id=spec.id, project=thread.project, queue=queue, ready_at=ready_at)
+        ready = insert_job(tx, job)
         append_events(tx, spec.id, [NumberedEvent(0, i, event) for i, event in enumerate(events)])
         if not is_held:
-            self._dispatcher.submit(tx, spec.id, 0)
+            self._dispatcher.submit(tx, ready)
         return run
 
     def _spec(
@@ -261,6 +263,11 @@ class Runs:
             expires_after_s=self._expires_after_s,
         )
         return replace(spec, price=self._check_model(spec.model))
+
+
+def queue_of(assistant_id: str) -> str:
+    """The queue of runs of an agent that lives in one program's code: only a process that has adopted it takes them."""
+    return f"agent:{assistant_id}"
 
 
 def _check_outputs(run: Run, got: Sequence[str]) -> None:

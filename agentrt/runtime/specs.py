@@ -39,6 +39,7 @@ def make_spec(
         assistant_id=assistant.id,
         created_at=int(now),
         expires_at=int(now + expires_after),
+        action_ttl_s=_first(new.action_ttl_s, defaults.action_ttl_s, None),
         model=new.model or assistant.model,
         instructions=_instructions(assistant, new),
         tools=tools,

@@ -1,16 +1,18 @@
-"""What falls due without anybody asking: overdue runs, expired files. Idempotent, so that every node may sweep."""
+"""What falls due without anybody asking: overdue runs, expired files. Idempotent, so that every process may sweep."""
 
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.clock import Clock
-from agentrt.dispatch.ports import Dispatcher
-from agentrt.errors import StoreError
-from agentrt.store.database import Store, Tx
+from agentrt.engine.events import DeadlinePassed
+from agentrt.errors import FencedError, StoreError
+from agentrt.runtime.recorder import CancelWonError
+from agentrt.store.database import Store
 from agentrt.store.runs import list_overdue_runs
 
 log = logging.getLogger(__name__)
@@ -19,35 +21,46 @@ SWEEP_EVERY_S = 5.0
 
 
 class Sweeper:
-    """Sweeps for ever; the owner cancels it. expire_files: deletes the files whose time is over."""
+    """Sweeps for ever; the owner cancels it.
+
+    end_run: ends a run whose time is over, in one transaction. expire_files: deletes the files whose time is over.
+    """
 
     def __init__(
-        self, *, store: Store, dispatcher: Dispatcher, clock: Clock, expire_files: Callable[[], Awaitable[int]]
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        end_run: Callable[[str, DeadlinePassed], Awaitable[bool]],
+        expire_files: Callable[[], Awaitable[int]],
     ) -> None:
         self._store = store
-        self._dispatcher = dispatcher
         self._clock = clock
+        self._end_run = end_run
         self._expire_files = expire_files
 
     async def serve(self) -> None:
         """Sweep every few seconds. A database that is away is tried again the next time."""
         while True:
-            await self._clock.sleep(SWEEP_EVERY_S)
+            # Not all processes at the same moment: the first one does the work, the others find nothing.
+            await self._clock.sleep(SWEEP_EVERY_S * random.uniform(0.8, 1.0))  # noqa: S311 - no secret hangs on it
             try:
                 await self.sweep()
             except (StoreError, SQLAlchemyError, OSError) as error:
                 log.warning("sweep.failed", extra={"error": type(error).__name__})
 
     async def sweep(self) -> int:
-        """Once: hand overdue runs to a driver, which ends them, and delete expired files. Returns how many runs."""
+        """Once: end overdue runs that nobody drives, and delete expired files. Returns how many runs.
+
+        One that is being driven is ended by its driver, who has a timer.
+        """
         now = self._clock.now()
         overdue = await self._store.read(lambda tx: list_overdue_runs(tx, now))
-        if overdue:
-
-            def dispatch(tx: Tx) -> None:
-                for run_id in overdue:
-                    self._dispatcher.submit(tx, run_id, 0)
-
-            await self._store.write(dispatch)
+        n_ended = 0
+        for run_id in overdue:
+            try:
+                n_ended += await self._end_run(run_id, DeadlinePassed())
+            except (FencedError, CancelWonError):
+                continue  # somebody else is at it
         await self._expire_files()
-        return len(overdue)
+        return n_ended

@@ -82,7 +82,7 @@ class Threads:
                 if policy == "reject":
                     raise ThreadBusyError(thread_id=thread_id, run_id=active.id, adding="message")
                 if policy == "interrupt":
-                    request_cancel(tx, active.id, bus=self._bus, dispatcher=self._dispatcher)
+                    request_cancel(tx, active.id, now=self._clock.now(), bus=self._bus, dispatcher=self._dispatcher)
             return add_messages(tx, thread, [new], first_pos=pos, now=self._clock.now())[0]
 
         return await self._store.write(write)

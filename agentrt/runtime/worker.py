@@ -1,216 +1,185 @@
-"""Takes runs under a new epoch, drives them, hears cancels and deadlines, and gives up what it lost."""
+"""Takes jobs under a new epoch and has them driven, hears what is lost or cancelled, and hands back what it must.
+
+What a job of a kind is, its JobDriver knows (runtime/run_driver.py for runs).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Bus, Dispatcher
-from agentrt.engine.commands import Wait
-from agentrt.engine.events import CancelRequested, DeadlinePassed, Event, RunStarted, TurnFailed
-from agentrt.engine.fold import fold
-from agentrt.engine.loop import next_command, recover
-from agentrt.engine.run import Run, RunStatus
+from agentrt.engine.events import CancelRequested
 from agentrt.errors import FencedError, StoreError
-from agentrt.runtime.drive import Interrupt, Perform, drive, settle
-from agentrt.runtime.feed import Feeds
-from agentrt.runtime.recorder import CancelWonError, Flusher, Hold, Recorder, store_batch
+from agentrt.runtime.drive import Interrupt
+from agentrt.runtime.recorder import CancelWonError
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import finish_job, take_job
-from agentrt.store.run_events import NumberedEvent, next_seq, read_events
-from agentrt.store.runs import load_run
+from agentrt.store.jobs import Hold, hand_back, take_job
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 RETRY_AFTER_S = 2.0
-"""How long a run rests when the database failed under its driver."""
+"""How long a job rests when the database failed under its driver."""
+
+_HAND_BACK_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A run under this worker's epoch. opened: what the take-over itself stated; word: what it must hear first."""
+class JobDriver(Protocol[T]):
+    """Drives jobs of one kind."""
 
-    hold: Hold
-    run: Run
-    seq: int
-    opened: list[NumberedEvent]
-    word: CancelRequested | DeadlinePassed | None
+    def begin(self, tx: Tx, hold: Hold) -> T | None:
+        """In the transaction that took the job: what to drive. None: nothing, and the job is finished or rests."""
+        ...
+
+    async def drive(self, begun: T, interrupt: Interrupt) -> None:
+        """Drive it as far as it goes; then the job is finished or rests, or the interrupt asked for an early end.
+
+        Every write is fenced by the hold. Raises FencedError, StoreError.
+        """
+        ...
+
+    async def fail(self, job_id: str, message: str) -> None:
+        """Our own code failed, and would again: end the job, so that it does not stay for ever. Does not raise."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Drive:
+    """One job in work here."""
+
+    interrupt: Interrupt
+    task: asyncio.Task[object] | None
+    hold: Hold | None = None
+    is_lost: bool = False
 
 
 class Worker:
-    """Drives the runs that the dispatcher hands it.
-
-    make_performer: (run, project) → what performs its commands. repeatable: names of tools declared idempotent.
-    """
+    """Has the jobs driven that the dispatcher hands it. drivers: by the job's kind."""
 
     def __init__(
         self,
+        worker_id: str,
         *,
         store: Store,
         dispatcher: Dispatcher,
         bus: Bus,
-        feeds: Feeds,
-        flusher: Flusher,
         clock: Clock,
-        make_performer: Callable[[Run, str], Perform],
-        repeatable: Collection[str] = (),
+        lease_s: float,
+        drivers: Mapping[str, JobDriver[Any]],
     ) -> None:
+        self.id = worker_id
         self._store = store
         self._dispatcher = dispatcher
-        self._feeds = feeds
-        self._flusher = flusher
         self._clock = clock
-        self._make_performer = make_performer
-        self._repeatable = repeatable
-        self._interrupts: dict[str, Interrupt] = {}
-        bus.listen("cancel", self._hear_cancel)
+        self._lease_s = lease_s
+        self._drivers = drivers
+        self._drives: dict[str, _Drive] = {}
+        self._is_resting = False
+        bus.listen("cancel", self.cancel)
 
     @property
     def n_driving(self) -> int:
-        """How many runs are being driven now."""
-        return len(self._interrupts)
+        """How many jobs are being driven now."""
+        return len(self._drives)
+
+    def held(self) -> dict[str, int]:
+        """The epoch of every job that is being driven here."""
+        return {job_id: drive.hold.epoch for job_id, drive in self._drives.items() if drive.hold is not None}
+
+    def cancel(self, job_id: str) -> None:
+        """Tell the driver of a job, if it is here, that the job was cancelled."""
+        drive = self._drives.get(job_id)
+        if drive is not None:
+            drive.interrupt.send(CancelRequested())
+
+    def lose(self, job_id: str) -> None:
+        """Stop driving a job that another process has taken over."""
+        drive = self._drives.get(job_id)
+        if drive is not None and drive.task is not None:
+            drive.is_lost = True
+            drive.task.cancel()
+
+    def rest(self) -> None:
+        """Begin nothing more: each job stops where it can well go on elsewhere, and is handed back."""
+        self._is_resting = True
+        for drive in self._drives.values():
+            drive.interrupt.rest()
 
     async def handle(self, job_id: str) -> None:
-        """Drive one run as far as it goes. Never raises but for cancellation of the task."""
+        """Drive one job as far as it goes. Never raises but for cancellation of the task."""
+        if job_id in self._drives:
+            return  # its row says that it is ready again: who lets go of it there hands it out again
         # Before the take: a cancel that is accepted right behind it must find somebody who hears.
-        interrupt = self._interrupts[job_id] = Interrupt()
+        drive = self._drives[job_id] = _Drive(Interrupt(), asyncio.current_task())
+        if self._is_resting:
+            drive.interrupt.rest()
         try:
-            taken = await self._take(job_id)
-            if taken is not None:
-                await self._drive(taken, interrupt)
+            await self._drive(job_id, drive)
         except FencedError:
-            log.warning("run.fenced", extra={"run": job_id})
+            log.warning("job.fenced", extra={"job": job_id})
         except (StoreError, SQLAlchemyError) as error:
-            log.error("run.store_failed", extra={"run": job_id, "error": type(error).__name__})
-            await self._submit_later(job_id)
+            log.error("job.store_failed", extra={"job": job_id, "error": type(error).__name__})
+            self._dispatcher.retry(job_id, delay_s=RETRY_AFTER_S)
+        except asyncio.CancelledError:
+            if drive.is_lost and drive.task is not None and drive.task.uncancel() == 0:
+                log.warning("job.lost", extra={"job": job_id})
+                return
+            await self._hand_back(drive)
+            raise
         except Exception as error:
-            log.exception("run.crashed", extra={"run": job_id})
-            await self._fail(job_id, f"agentrt failed inside: {type(error).__name__}: {error}")
+            log.exception("job.crashed", extra={"job": job_id})
+            if drive.hold is not None:
+                message = f"agentrt failed inside: {type(error).__name__}: {error}"
+                await self._drivers[drive.hold.kind].fail(job_id, message)
         finally:
-            del self._interrupts[job_id]
+            del self._drives[job_id]
 
-    async def _take(self, job_id: str) -> Taken | None:
+    async def _drive(self, job_id: str, drive: _Drive) -> None:
+        begun = await self._take(job_id, drive)
+        if begun is None or drive.hold is None:
+            return
+        await self._drivers[drive.hold.kind].drive(begun, drive.interrupt)
+        if drive.interrupt.is_resting:
+            await self._hand_back(drive)
+
+    async def _take(self, job_id: str, drive: _Drive) -> object | None:
+        def take(tx: Tx) -> tuple[Hold, object | None] | None:
+            hold = take_job(tx, job_id, worker=self.id, now=self._clock.now(), lease_s=self._lease_s)
+            return None if hold is None else (hold, self._drivers[hold.kind].begin(tx, hold))
+
         while True:
             try:
-                taken = await self._store.write(lambda tx: self._take_over(tx, job_id, self._clock.now()))
+                taken = await self._store.write(take)
             except CancelWonError:
-                continue
-            if taken is not None and taken.opened:
-                self._feeds.publish(taken.hold.run_id, taken.opened, is_saved=True)
-            return taken
+                continue  # what `begin` had read was overtaken
+            if taken is None:
+                return None
+            drive.hold, begun = taken
+            return begun
 
-    def _take_over(self, tx: Tx, job_id: str, now: float) -> Taken | None:
-        row = load_run(tx, job_id)
-        if row is None or RunStatus(row.status).is_terminal:
-            finish_job(tx, job_id)
-            return None
-        word: CancelRequested | DeadlinePassed | None = None
-        if row.status == RunStatus.CANCELLING:
-            word = CancelRequested()
-        elif row.expires_at is not None and now >= row.expires_at:
-            word = DeadlinePassed()
-        if word is None and (row.is_held or row.status == RunStatus.REQUIRES_ACTION):
-            return None
-        epoch = take_job(tx, job_id, now=now)
-        if epoch is None:
-            return None
-        run = fold(numbered.event for numbered in read_events(tx, row.id))
-        run = replace(run, spec=replace(run.spec, metadata=row.to_run().spec.metadata))
-        hold = Hold(run_id=row.id, project=row.project, job_id=job_id, epoch=epoch)
-        seq = next_seq(tx, row.id)
-        opening = () if word is not None else _opening(run, self._repeatable)
-        if not opening:
-            return Taken(hold, run, seq, [], word)
-        after, batch = settle(run, opening, at=now)
-        numbered = [NumberedEvent(epoch, seq + i, event) for i, event in enumerate(batch)]
-        store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher)
-        return Taken(hold, after, seq + len(numbered), numbered, None)
-
-    async def _drive(self, taken: Taken, interrupt: Interrupt) -> None:
-        run_id, run = taken.hold.run_id, taken.run
-        if run.status.is_terminal or (taken.word is None and isinstance(next_command(run), Wait)):
+    async def _hand_back(self, drive: _Drive) -> None:
+        hold = drive.hold
+        if hold is None:
             return
-        recorder = Recorder(
-            taken.hold, run, taken.seq,
-            store=self._store, feeds=self._feeds, flusher=self._flusher, dispatcher=self._dispatcher, clock=self._clock,
-        )  # fmt: skip
-        if taken.word is not None:
-            interrupt.send(taken.word)
-        timer = self._arm(run, interrupt)
-        perform = self._make_performer(run, taken.hold.project)
-        log.info("run.taken", extra={"run": run_id, "epoch": taken.hold.epoch})
-        try:
-            while True:
-                try:
-                    driven = drive(run, perform=perform, now=self._clock.now, interrupt=interrupt)
-                    async with aclosing(driven):
-                        async for after, batch in driven:
-                            await recorder.record(after, batch)
-                            run = after
-                    break
-                except CancelWonError:
-                    interrupt.send(CancelRequested())
-        finally:
-            if timer is not None:
-                timer.cancel()
-            self._feeds.forget(run_id)
-        log.info(
-            "run.rests",
-            extra={"run": run_id, "status": run.status.value, "calls": run.n_model_calls, "cost_usd": run.cost_usd},
-        )
 
-    def _arm(self, run: Run, interrupt: Interrupt) -> asyncio.TimerHandle | None:
-        if run.spec.expires_at is None:
-            return None
-        left_s = max(0.0, run.spec.expires_at - self._clock.now())
-        return asyncio.get_running_loop().call_later(left_s, interrupt.send, DeadlinePassed())
-
-    def _hear_cancel(self, run_id: str) -> None:
-        interrupt = self._interrupts.get(run_id)
-        if interrupt is not None:
-            interrupt.send(CancelRequested())
-
-    async def _fail(self, job_id: str, message: str) -> None:
-        """End a run that our own code could not drive: it must not stay active for ever."""
-
-        def fail(tx: Tx) -> list[NumberedEvent]:
-            now = self._clock.now()
-            row = load_run(tx, job_id)
-            epoch = take_job(tx, job_id, now=now)
-            if row is None or epoch is None or RunStatus(row.status).is_terminal:
-                return []
-            run = fold(numbered.event for numbered in read_events(tx, job_id))
-            word: Event = TurnFailed(code="server_error", message=message)
-            if row.status == RunStatus.CANCELLING or run.status is not RunStatus.IN_PROGRESS:
-                word = CancelRequested()
-            after, batch = settle(run, (word,), at=now)
-            seq = next_seq(tx, job_id)
-            numbered = [NumberedEvent(epoch, seq + i, event) for i, event in enumerate(batch)]
-            hold = Hold(run_id=job_id, project=row.project, job_id=job_id, epoch=epoch)
-            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher)
-            return numbered
+        def write(tx: Tx) -> bool:
+            ready = hand_back(tx, hold.job_id, hold.epoch, now=self._clock.now())
+            if ready is not None:
+                self._dispatcher.submit(tx, ready)
+            return ready is not None
 
         try:
-            self._feeds.publish(job_id, await self._store.write(fail), is_saved=True)
-        except Exception:
-            log.exception("run.cannot_be_failed", extra={"run": job_id})
-
-    async def _submit_later(self, job_id: str) -> None:
-        try:
-            await self._store.write(lambda tx: self._dispatcher.submit(tx, job_id, 0, delay_s=RETRY_AFTER_S))
-        except (StoreError, SQLAlchemyError):
-            log.error("run.left_for_restart", extra={"run": job_id})
-
-
-def _opening(run: Run, repeatable: Collection[str]) -> tuple[Event, ...]:
-    """What a take-over states before the run goes on."""
-    if run.status is RunStatus.QUEUED:
-        return (RunStarted(),)
-    return recover(run, repeatable=repeatable)
+            async with asyncio.timeout(_HAND_BACK_TIMEOUT_S):
+                if await self._store.write(write):
+                    log.info("job.handed_back", extra={"job": hold.job_id})
+        except (StoreError, SQLAlchemyError, TimeoutError) as error:
+            # The lease runs out, or the next start finds it.
+            log.warning("job.not_handed_back", extra={"job": hold.job_id, "error": type(error).__name__})

@@ -124,6 +124,7 @@ def _run_fields(body: CreateRunRequest | CreateThreadAndRunRequest) -> dict[str,
         "truncation": read_truncation(body.truncation_strategy),
         "metadata": body.metadata or {},
         "on_busy": on_busy(body.agentrt),
+        "action_ttl_s": None if body.agentrt is None else body.agentrt.action_ttl,
     }
 
 

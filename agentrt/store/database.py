@@ -79,7 +79,10 @@ async def wait_out(future: asyncio.Future[T]) -> None:
 
 
 class Store(Protocol):
-    """An open database."""
+    """An open database. is_shared: other processes may work on it at the same time."""
+
+    @property
+    def is_shared(self) -> bool: ...
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """Run fn in a transaction and return its value once that is durable. What fn raises is raised, nothing kept.

@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 from agentrt.store.migrations import VERSION_TABLE
 from agentrt.store.postgres_connect import connect, connect_engine
 from agentrt.store.postgres_errors import explained, shown_url
-from agentrt.store.postgres_lock import MIGRATION_LOCK
 from agentrt.store.revisions import create_tables, not_ours, pending, upgrade_tables
 from agentrt.store.schema import metadata
 
@@ -15,6 +14,9 @@ from agentrt.store.schema import metadata
 _IS_STAMPED = f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"
 _REVISION = f"SELECT max(version_num) FROM {VERSION_TABLE}"  # noqa: S608
 _EXISTS = "SELECT to_regclass($1) IS NOT NULL"
+
+# Advisory locks are numbers, per database. The high half is "agrt" in ASCII, so that nobody else picks them by chance.
+MIGRATION_LOCK = (int.from_bytes(b"agrt") << 32) + 2
 
 
 async def postgres_revision(url: str) -> str | None:

@@ -1,4 +1,4 @@
-"""open_store: from a URL to a Store that is locked for this process and migrated."""
+"""open_store: from a URL to a Store that is migrated, and locked for this process where that has to be."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ from agentrt.store.revisions import pending
 from agentrt.store.sqlite import SqliteStore, create_file
 
 
-async def open_store(
-    url: str, *, clock: Clock, migrate: bool = True, is_executor: bool = True, server_url: str | None = None
-) -> Store:
+async def open_store(url: str, *, clock: Clock, migrate: bool = True, server_url: str | None = None) -> Store:
     """Open `sqlite:///path` or `postgresql://…`.
 
     migrate: bring the tables up to date (a SQLite file is copied first); else being behind is an error.
-    is_executor: this process drives runs; on PostgreSQL one process may, others open it beside. A SQLite file is one
-    process's in any case. server_url: where this process answers HTTP, for whoever finds the database taken.
+    server_url: where this process answers HTTP, for whoever finds a SQLite file taken: that is one process's.
     Raises StoreError, in three lines: what, why, what to do.
     """
     place = locate(url)
     if isinstance(place, Path):
         return await _open_sqlite(place, migrate=migrate, server_url=server_url)
-    return await _open_postgres(place, clock=clock, migrate=migrate, is_executor=is_executor, server_url=server_url)
+    return await _open_postgres(place, clock=clock, migrate=migrate)
 
 
 async def _open_sqlite(path: Path, *, migrate: bool, server_url: str | None) -> Store:
@@ -49,14 +46,13 @@ async def _open_sqlite(path: Path, *, migrate: bool, server_url: str | None) -> 
         raise
 
 
-async def _open_postgres(url: str, *, clock: Clock, migrate: bool, is_executor: bool, server_url: str | None) -> Store:
+async def _open_postgres(url: str, *, clock: Clock, migrate: bool) -> Store:
     try:
         import greenlet  # type: ignore[import-untyped]  # noqa: F401 - SQLAlchemy needs it, and says so late
 
         from agentrt.store.migrate_postgres import migrate_postgres, postgres_revision
         from agentrt.store.postgres import PostgresStore
         from agentrt.store.postgres_errors import explained, shown_url
-        from agentrt.store.postgres_lock import acquire_postgres_lock
     except ImportError as error:
         raise StoreError(
             "The database is PostgreSQL, whose driver is not installed\n"
@@ -64,17 +60,12 @@ async def _open_postgres(url: str, *, clock: Clock, migrate: bool, is_executor: 
             "  fix: pip install 'agentrt[postgres]'"
         ) from error
     with explained(url):
-        lock = await acquire_postgres_lock(url, server_url=server_url) if is_executor else None
-    try:
-        if pending(await postgres_revision(url), shown_url(url)):
-            if not migrate:
-                raise _behind(shown_url(url))
-            await migrate_postgres(url)
-        return PostgresStore(url, clock=clock, lock=lock)
-    except BaseException:
-        if lock is not None:
-            await lock.release()
-        raise
+        revision = await postgres_revision(url)
+    if pending(revision, shown_url(url)):
+        if not migrate:
+            raise _behind(shown_url(url))
+        await migrate_postgres(url)
+    return PostgresStore(url, clock=clock)
 
 
 def _behind(shown: str) -> StoreError:

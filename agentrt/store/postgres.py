@@ -23,7 +23,6 @@ from agentrt.store.commit_markers import CommitMarker, delete_markers, insert_ma
 from agentrt.store.database import Tx, wait_out
 from agentrt.store.postgres_connect import CONNECTION_LIFETIME_S, connect_engine
 from agentrt.store.postgres_errors import is_fatal, is_passing, sqlstate, store_error
-from agentrt.store.postgres_lock import PostgresLock
 
 T = TypeVar("T")
 
@@ -49,15 +48,13 @@ class _UnsureError(Exception):
 
 
 class PostgresStore:
-    """A Store on a PostgreSQL database. url: `postgresql://user@host/name`.
+    """A Store on a PostgreSQL database, which any number of processes share. url: `postgresql://user@host/name`."""
 
-    lock: kept while the store is open, and let go of on close.
-    """
+    is_shared = True
 
-    def __init__(self, url: str, *, clock: Clock, pool_size: int = 10, lock: PostgresLock | None = None) -> None:
+    def __init__(self, url: str, *, clock: Clock, pool_size: int = 10) -> None:
         self._url = url
         self._clock = clock
-        self._lock = lock
         self._engine = connect_engine(url, pool_size=pool_size, has_timeout=True)
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._slots = asyncio.Semaphore(pool_size)
@@ -91,8 +88,6 @@ class PostgresStore:
         self._is_closed = True
         await self._idle.wait()
         await self._engine.dispose()
-        if self._lock is not None:
-            await self._lock.release()
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
@@ -133,8 +128,6 @@ class PostgresStore:
             return await conn.run_sync(lambda sync_conn: fn(Tx(sync_conn)))
 
     async def _write_once(self, fn: Callable[[Tx], T]) -> T:
-        if self._lock is not None:
-            await self._lock.keep()
         async with _connection(self._engine) as conn:
             return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
 

@@ -23,6 +23,7 @@ from agentrt.store.statements import Statement
 _IS_ACTIVE = text("status IN ('queued', 'in_progress', 'requires_action', 'cancelling')")
 _KEEPS_BUSY = text(f"{_IS_ACTIVE} AND NOT is_held")
 _IS_HELD = text("is_held")
+_OVERDUE_MAX = 100
 assert set(ACTIVE) == {"queued", "in_progress", "requires_action", "cancelling"}
 
 
@@ -88,7 +89,11 @@ _held = Statement(
     .limit(1)
 )
 _live = Statement(select(_table.c.id).where(_table.c.thread_id == bindparam("thread_id"), _IS_ACTIVE))
-_overdue = Statement(select(_table.c.id).where(_IS_ACTIVE, _table.c.expires_at <= bindparam("now")))
+# The driver of a run has a timer of its own. As text: the table `job` is declared above this module.
+_is_not_driven = text("NOT EXISTS (SELECT 1 FROM job WHERE job.id = run.id AND job.worker IS NOT NULL)")
+_overdue = Statement(
+    select(_table.c.id).where(_IS_ACTIVE, _table.c.expires_at <= bindparam("now"), _is_not_driven).limit(_OVERDUE_MAX)
+)
 # A cancel that was accepted wins over everything the driver still wants to say but the run's end as cancelled.
 _advance = Statement(
     update(_table)
@@ -158,7 +163,7 @@ def list_live_runs(tx: Tx, thread_id: str) -> list[str]:
 
 
 def list_overdue_runs(tx: Tx, now: float) -> list[str]:
-    """Ids of active runs whose time is over."""
+    """Ids of active runs whose time is over and that nobody drives, a hundred at most."""
     return [row[0] for row in _overdue.rows(tx, {"now": int(now)})]
 
 
@@ -169,7 +174,7 @@ def advance_run(tx: Tx, run: Run) -> bool:
         "is_cancelling": run.status in (RunStatus.CANCELLING, RunStatus.CANCELLED),
         "new_status": run.status.value,
         "new_state": encode_state(run),
-        "new_expires_at": None if run.status.is_terminal else run.spec.expires_at,
+        "new_expires_at": None if run.status.is_terminal else run.expires_at,
     }
     return _advance.run(tx, values) == 1
 

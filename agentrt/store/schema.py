@@ -19,6 +19,7 @@ TABLE_MODULES = (
     "runs",
     "threads",
     "vector_stores",
+    "workers",
 )
 
 

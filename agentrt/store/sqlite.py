@@ -66,6 +66,8 @@ class SqliteStore:
     lock: let go of on close.
     """
 
+    is_shared = False
+
     def __init__(self, path: Path, *, lock: FileLock | None = None) -> None:
         self._path = path
         self._lock = lock

@@ -64,6 +64,7 @@ _advance = Statement(
     .values(next_pos=_table.c.next_pos + bindparam("n"))
     .returning(_table.c.next_pos)
 )
+_lock = Statement(select(_table.c.id).where(_table.c.id == bindparam("thread_id")).with_for_update())
 _delete = Statement(delete(_table).where(_table.c.id == bindparam("id")))
 _delete_pairs = Statement(delete(_pairs).where(_pairs.c.thread_id == bindparam("id")))
 _threads = listing(Thread, _table, kind="thread", prefix="thread_")
@@ -106,6 +107,11 @@ def take_positions(tx: Tx, thread_id: str, n: int) -> int:
     if row is None:
         raise NotFoundError("thread", thread_id)
     return int(row[0]) - n
+
+
+def lock_thread(tx: Tx, thread_id: str) -> None:
+    """Wait for whoever is changing what the thread's active run is, and let nobody in until the transaction ends."""
+    _lock.rows(tx, {"thread_id": thread_id})
 
 
 def update_thread(tx: Tx, thread_id: str, changes: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from agentrt.wire.errors import BRANCH, from_validation, invalid_type, invalid_v
 
 MAX_TEXT = 256_000  # characters of instructions and of a message's text
 MAX_INTEGER = 2**31 - 1  # what an integer column holds on every database
+MAX_ACTION_TTL_S = 366 * 24 * 3600
 MAX_DEPTH = 64  # what jsonschema, databases and encoders walk without running out of stack
 MAX_KEYS = 5000  # colons in a body that nobody needs to count keys for; and keys of one object
 
@@ -86,6 +87,12 @@ class Extension(Body):
     """
 
     on_busy: Omittable[OnBusy] = None
+
+
+class NewRunExtension(Extension):
+    """Those of a request that creates a run. action_ttl: for how many seconds the run may wait for its caller."""
+
+    action_ttl: Omittable[Annotated[Integer, Field(ge=1, le=MAX_ACTION_TTL_S)]] = None
 
 
 class _Choice(Discriminator):

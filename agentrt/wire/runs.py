@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from agentrt.engine.spec import Truncation
 from agentrt.wire.assistants import ModelName, ReasoningEffort, Temperature, TopP
-from agentrt.wire.base import MAX_INTEGER, Body, Boolean, Extension, Integer, LongText, Metadata, Omittable
+from agentrt.wire.base import MAX_INTEGER, Body, Boolean, Integer, LongText, Metadata, NewRunExtension, Omittable
 from agentrt.wire.messages import MessageList
 from agentrt.wire.threads import CreateThreadRequest
 from agentrt.wire.tool_resources import ToolResourcesRequest
@@ -58,7 +58,7 @@ class _RunFields(Body):
     tool_choice: ToolChoiceRequest | None = None
     parallel_tool_calls: Omittable[Boolean] = None
     response_format: ResponseFormatRequest | None = None
-    agentrt: Omittable[Extension] = None
+    agentrt: Omittable[NewRunExtension] = None
 
 
 class CreateRunRequest(_RunFields):

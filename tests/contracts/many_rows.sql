@@ -5,7 +5,7 @@ INSERT INTO message SELECT 'msg_' || lpad(i::text, 24, '0'), 'default', 'thread_
 INSERT INTO run SELECT 'run_' || lpad(i::text, 24, '0'), 'default', 'thread_' || lpad((i % 3 + 1)::text, 24, '0'), 'asst_1', i, 'completed', false, 1700000000, NULL, '{}', '{}', '{}' FROM generate_series(1, 4000) i;
 INSERT INTO run_step SELECT 'step_' || lpad(i::text, 24, '0'), 'default', 'thread_' || lpad((i % 3 + 1)::text, 24, '0'), 'run_' || lpad((i / 3 + 1)::text, 24, '0'), 'asst_1', i, i, CASE WHEN i % 2 = 0 THEN 'tool_calls' ELSE 'message_creation' END, 'completed', 1700000000, NULL, '[]', NULL, NULL, NULL, NULL, NULL, NULL FROM generate_series(1, 6000) i;
 INSERT INTO run_event SELECT 'run_' || lpad((i / 20 + 1)::text, 24, '0'), i % 20, 1, 1, false, '[]' FROM generate_series(1, 6000) i;
-INSERT INTO job SELECT 'run_' || lpad(i::text, 24, '0'), 'run', 'run_' || lpad(i::text, 24, '0'), 1, 0, 0 FROM generate_series(1, 2000) i;
+INSERT INTO job SELECT 'run_' || lpad(i::text, 24, '0'), 'run', 'run_' || lpad(i::text, 24, '0'), 'default', 'default', 1, CASE WHEN i % 100 = 0 THEN 'ada' END, CASE WHEN i % 50 = 0 THEN i END, 0 FROM generate_series(1, 20000) i;
 INSERT INTO assistant SELECT 'asst_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, CASE WHEN i % 400 = 0 THEN 'toml' ELSE 'api' END, NULL, NULL, 'demo', NULL, '[]', '{}', '{}', NULL, NULL, '{}', NULL, '{}', NULL FROM generate_series(1, 4000) i;
 INSERT INTO file SELECT 'file-' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'x', 1, CASE WHEN i % 100 = 0 THEN 'assistants' ELSE 'vision' END, md5(i::text), CASE WHEN i % 3 = 0 THEN 1900000000 + i END FROM generate_series(1, 4000) i;
 INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1, '', '{}', 7 FROM generate_series(1, 2000) i;

@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 
 from agentrt.engine.run import RunStatus
-from agentrt.errors import FencedError, NotFoundError
+from agentrt.errors import NotFoundError
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import Job, fence, find_job, finish_job, insert_job, list_jobs, take_job
 from agentrt.store.pages import PageQuery
 from agentrt.store.run_steps import find_step, insert_step, list_steps, update_step
 from agentrt.store.runs import (
@@ -186,57 +185,3 @@ async def test_a_step_is_found_under_its_own_run_only_and_changed(store: Store, 
         with pytest.raises(NotFoundError, match="No run step found"):
             await store.read(lambda tx, p=project, t=thread_id, r=run: find_step(tx, p, t, r, step_id))  # type: ignore[misc]
     assert (await store.read(lambda tx: list_steps(tx, "other", run_id, PageQuery()))).items == []
-
-
-# The fence -----------------------------------------------------------------------------------------------------------
-
-
-async def test_whoever_takes_a_job_over_fences_off_the_one_before(store: Store) -> None:
-    await store.write(lambda tx: insert_job(tx, Job(id="run_1", kind="run", subject_id="run_1")))
-    first = await store.write(lambda tx: take_job(tx, "run_1", now=10.0))
-    second = await store.write(lambda tx: take_job(tx, "run_1", now=11.5))
-    assert (first, second) == (1, 2)
-    with pytest.raises(FencedError):
-        await store.write(lambda tx: fence(tx, "run_1", 1, now=12.0))
-    await store.write(lambda tx: fence(tx, "run_1", 2, now=12.5))
-    job = await store.read(lambda tx: find_job(tx, "run_1"))
-    assert job == Job(id="run_1", kind="run", subject_id="run_1", epoch=2, touched_at=12.5)
-
-
-async def test_a_driver_that_is_fenced_off_writes_nothing(store: Store, thread: Thread) -> None:
-    def fill(tx: Tx) -> StoredRun:
-        run = put_run(tx, thread)
-        insert_job(tx, Job(id=run.id, kind="run", subject_id=run.id))
-        return run
-
-    run = await store.write(fill)
-    old = await store.write(lambda tx: take_job(tx, run.id, now=1.0))
-    await store.write(lambda tx: take_job(tx, run.id, now=2.0))
-
-    def drive(tx: Tx) -> None:
-        update_run(tx, run.id, {"status": "failed"})
-        fence(tx, run.id, old or 0, now=3.0)
-
-    with pytest.raises(FencedError):
-        await store.write(drive)
-    found = await store.read(lambda tx: load_run(tx, run.id))
-    assert found is not None
-    assert found.status == "queued"
-
-
-async def test_of_many_that_take_a_job_at_once_each_gets_an_epoch_of_its_own(store: Store) -> None:
-    await store.write(lambda tx: insert_job(tx, Job(id="run_1", kind="run", subject_id="run_1")))
-    epochs = await asyncio.gather(*[store.write(lambda tx: take_job(tx, "run_1", now=1.0)) for _ in range(10)])
-    assert sorted(epoch or 0 for epoch in epochs) == list(range(1, 11))
-
-
-async def test_a_job_that_is_done_cannot_be_taken_or_held(store: Store) -> None:
-    await store.write(lambda tx: insert_job(tx, Job(id="run_1", kind="run", subject_id="run_1")))
-    await store.write(lambda tx: insert_job(tx, Job(id="job_2", kind="other", subject_id="x")))
-    assert [job.id for job in await store.read(lambda tx: list_jobs(tx, "run"))] == ["run_1"]
-    await store.write(lambda tx: finish_job(tx, "run_1"))
-    assert await store.write(lambda tx: take_job(tx, "run_1", now=1.0)) is None
-    assert await store.read(lambda tx: find_job(tx, "run_1")) is None
-    assert await store.read(lambda tx: list_jobs(tx, "run")) == []
-    with pytest.raises(FencedError):
-        await store.write(lambda tx: fence(tx, "run_1", 0, now=1.0))

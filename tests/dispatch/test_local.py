@@ -11,6 +11,9 @@ from sqlalchemy import Connection, create_engine
 
 from agentrt.dispatch.local import LocalBus, LocalDispatcher
 from agentrt.store.database import Tx
+from agentrt.store.jobs import Ready
+
+RUN_1 = Ready("run_1", "default", 0)
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ async def test_a_job_is_driven_after_its_commit_and_not_before(conn: Connection)
 
     async with serving(handle) as dispatcher:
         tx = Tx(conn)
-        dispatcher.submit(tx, "run_1", 0)
+        dispatcher.submit(tx, RUN_1)
         await asyncio.sleep(0.01)
         assert driven == []
         tx.committed()
@@ -69,10 +72,10 @@ async def test_a_job_that_is_being_driven_is_driven_again_after_and_not_beside()
             second.set()
 
     async with serving(handle) as dispatcher:
-        dispatcher.put("run_1")
+        dispatcher.put(RUN_1)
         await asyncio.sleep(0.005)
-        dispatcher.put("run_1")
-        dispatcher.put("run_1")
+        dispatcher.put(RUN_1)
+        dispatcher.put(RUN_1)
         await second.wait()
     assert (most, n) == (1, 2)
 
@@ -90,7 +93,7 @@ async def test_no_more_than_the_slots_are_driven_at_once_and_the_rest_waits() ->
 
     async with serving(handle, slots=2) as dispatcher:
         for n in range(5):
-            dispatcher.put(f"run_{n}")
+            dispatcher.put(Ready(f"run_{n}", "default", 0))
         await asyncio.sleep(0.02)
         assert dispatcher.depth == 3
         hold.set()
@@ -111,8 +114,8 @@ async def test_a_drain_takes_nothing_new_and_cancels_what_does_not_end_in_time()
             raise
 
     async with serving(handle, slots=1, grace_s=0.02) as dispatcher:
-        dispatcher.put("run_1")
-        dispatcher.put("run_2")
+        dispatcher.put(RUN_1)
+        dispatcher.put(Ready("run_2", "default", 0))
         await asyncio.sleep(0.01)
     assert seen == ["run_1", "run_1 cancelled"]
 

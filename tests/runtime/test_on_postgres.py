@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from agentrt.engine import events as ev
-from agentrt.errors import StoreError, ThreadBusyError
+from agentrt.errors import ThreadBusyError
 from agentrt.testing.scripts import ScriptedModel, call, text
 from tests.runtime.conftest import World, user
 
@@ -56,8 +56,12 @@ async def test_one_run_of_many_cancel_and_queue(open_world: Open, on_postgres: s
         assert (await world.look(second)).status == "completed"
 
 
-async def test_a_second_process_on_the_same_database_is_refused(open_world: Open, on_postgres: str) -> None:
-    async with open_world(ScriptedModel(), extra=on_postgres):
-        with pytest.raises(StoreError):
-            async with open_world(ScriptedModel(), extra=on_postgres):
-                raise AssertionError("two processes drive one database")
+async def test_two_processes_share_a_database_and_a_run_is_one_of_theirs(open_world: Open, on_postgres: str) -> None:
+    async with (
+        open_world(ScriptedModel(text("From one."), text("Again.")), extra=on_postgres) as one,
+        open_world(ScriptedModel(text("From two.")), extra=on_postgres) as two,
+    ):
+        thread = await one.thread("Hi")
+        run = await one.run(thread)
+        await two.rest(run)
+        assert (await two.look(run)).status == "completed"

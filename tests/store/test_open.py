@@ -77,17 +77,13 @@ async def test_an_empty_postgres_is_migrated_and_used(empty_postgres_url: str) -
     await store.close()
 
 
-async def test_a_second_executor_is_told_of_the_first_and_others_may_look(postgres_url: str) -> None:
-    first = await open_store(postgres_url, clock=CLOCK, server_url="http://127.0.0.1:8700")
-    with pytest.raises(StoreError, match=r"agentrt http://127\.0\.0\.1:8700"):
-        await open_store(postgres_url, clock=CLOCK)
-    beside = await open_store(postgres_url, clock=CLOCK, is_executor=False)
+async def test_any_number_of_processes_share_a_postgres(postgres_url: str) -> None:
+    first, beside = [await open_store(postgres_url, clock=CLOCK) for _ in range(2)]
     thread = await first.write(put_thread)
     page = await beside.read(lambda tx: list_threads(tx, HOME, PageQuery()))
     assert [found.id for found in page.items] == [thread.id]
     await beside.close()
     await first.close()
-    await (await open_store(postgres_url, clock=CLOCK)).close()
 
 
 async def says(url: str) -> str:

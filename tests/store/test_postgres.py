@@ -14,7 +14,6 @@ from agentrt.errors import StoreError
 from agentrt.store.database import Tx
 from agentrt.store.migrate import migrate
 from agentrt.store.postgres import PostgresStore
-from agentrt.store.postgres_lock import acquire_postgres_lock
 from agentrt.store.threads import find_thread, take_positions
 from tests.contracts.rows import HOME, put_thread
 from tests.postgres import PostgresServer, running_postgres
@@ -227,42 +226,4 @@ async def test_the_first_write_after_a_restart_does_not_stumble_over_every_dead_
     await asyncio.to_thread(fragile_server.start)
     await store.write(put_thread)
     assert clock.n_sleeps == 0
-    await store.close()
-
-
-async def test_the_executors_lock_is_taken_again_after_its_connection_was_cut(fragile_server: PostgresServer) -> None:
-    url = fragile_server.url()
-    store = PostgresStore(url, clock=SystemClock(), lock=await acquire_postgres_lock(url))
-    await asyncio.to_thread(fragile_server.crash)
-    await asyncio.to_thread(fragile_server.start)
-    await asyncio.gather(*[store.write(put_thread) for _ in range(8)])
-    with pytest.raises(StoreError, match="another agentrt drives its runs"):
-        await acquire_postgres_lock(url)
-    await store.close()
-    await (await acquire_postgres_lock(url)).release()
-
-
-async def test_the_executors_lock_is_taken_again_although_the_server_still_believes_in_the_old_connection(
-    fragile_server: PostgresServer,
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        async with bad_network(fragile_server.folder, Path(folder)) as network:
-            url = f"postgresql://postgres@/postgres?host={folder}"
-            store = PostgresStore(url, clock=SystemClock(), lock=await acquire_postgres_lock(url))
-            await store.write(put_thread)
-            network.abandon()
-            await asyncio.sleep(0.05)
-            await store.write(put_thread)
-            await store.close()
-
-
-async def test_an_executor_whose_lock_went_to_another_one_writes_no_more(fragile_server: PostgresServer) -> None:
-    url = fragile_server.url()
-    store = PostgresStore(url, clock=SystemClock(), lock=await acquire_postgres_lock(url))
-    await asyncio.to_thread(fragile_server.crash)
-    await asyncio.to_thread(fragile_server.start)
-    other = await acquire_postgres_lock(url)
-    with pytest.raises(StoreError, match="another agentrt drives its runs"):
-        await store.write(put_thread)
-    await other.release()
     await store.close()

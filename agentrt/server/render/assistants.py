@@ -126,7 +126,7 @@ def render_run(run: Run) -> RunObject:
         "status": status.value,
         "required_action": _required_action(run),
         "last_error": _last_error(run),
-        "expires_at": None if status.is_terminal else spec.expires_at,
+        "expires_at": None if status.is_terminal else run.expires_at,
         "started_at": None if run.started_at is None else int(run.started_at),
         "cancelled_at": ended_at if status is RunStatus.CANCELLED else None,
         "failed_at": ended_at if status is RunStatus.FAILED else None,
