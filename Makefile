@@ -44,7 +44,7 @@ format: $(STAMP) ## put the code in order
 	$(BIN)/ruff check --fix .
 
 fuzz: $(STAMP)   ## anything at all to every endpoint, new requests every time (the tests send the same few)
-	AGENTRT_FUZZ_EXAMPLES=$${AGENTRT_FUZZ_EXAMPLES:-400} $(BIN)/python -m pytest tests/compat/test_fuzz.py
+	AGENTRT_FUZZ_EXAMPLES=$${AGENTRT_FUZZ_EXAMPLES:-400} $(BIN)/python -m pytest tests/compat/test_fuzz.py tests/compat/test_any_order.py
 
 bench: $(STAMP)  ## the ratio benchmarks, printed
 	$(BIN)/python bench/loop.py

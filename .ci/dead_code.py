@@ -25,6 +25,7 @@ CALLED_BY_OTHERS = {
     "connection_lost": "asyncio",
     "data_received": "asyncio",
     "field_title_should_be_set": "pydantic",
+    "settings_customise_sources": "pydantic-settings",
 }
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from agentrt.dispatch.postgres_tables import NAMES, install_queue
 from agentrt.store.migrate import migrate
 from tests.postgres import PostgresServer, running_postgres
 
 _SHARED = "agentrt"
-_EMPTY = "; ".join(f"DELETE FROM {table}" for table in ("thread", "job", "assistant", "vector_store", "file"))
+_FULL = ("thread", "job", "assistant", "vector_store", "file", NAMES.queue_table)
+_EMPTY = "; ".join(f"DELETE FROM {table}" for table in _FULL)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +25,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     with running_postgres() as server:
         server.run_sql(f"CREATE DATABASE {_SHARED}")
         migrate(server.url(_SHARED), backup=False)
+        with ThreadPoolExecutor(1) as pool:  # some callers are in the middle of an event loop
+            pool.submit(asyncio.run, install_queue(server.url(_SHARED))).result()
         yield server
 
 

@@ -155,7 +155,7 @@ def _port(config: Config) -> Check:
 def _database(config: Config) -> Iterator[Check]:
     shown = str(config.runtime.database)
     file = database_file(config)
-    if file is None and find_spec("asyncpg") is None:
+    if file is None and not (find_spec("asyncpg") and find_spec("pgqueuer")):
         yield Check("database", "fail", f"{shown}: the driver is missing", "pip install 'agentrt[postgres]'")
         return
     holder = lock_holder(config)

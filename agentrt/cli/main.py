@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "chat": Entry("agentrt.cli.chat:chat", "Talk to an agent in the terminal.", "Begin"),
     "run": Entry("agentrt.cli.run:run", "Ask an agent once; the answer goes to standard output.", "Begin"),
     "serve": Entry("agentrt.cli.serve:serve", "Serve the Assistants API over HTTP.", "Begin"),
+    "worker": Entry("agentrt.cli.worker:worker", "Drive runs, beside servers on the same PostgreSQL.", "Begin"),
     "agents": Entry("agentrt.cli.agents:agents", "List the agents.", "Look"),
     "models": Entry("agentrt.cli.models:models", "List the models, or test whether they answer.", "Look"),
     "tools": Entry("agentrt.cli.tools:tools", "List the tools, show one, or call it.", "Look"),

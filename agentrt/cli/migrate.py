@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import click
 
+from agentrt.cli.connect import database_file
 from agentrt.cli.options import Invocation, common_options, pass_invocation
 
 
@@ -30,4 +33,10 @@ def migrate(invocation: Invocation, check: bool, no_backup: bool) -> None:
     applied = apply(database.reveal(), backup=not no_backup)
     for revision in applied:
         out.line(f"applied {revision}")
+    if database_file(invocation.config) is None:
+        from agentrt.dispatch.postgres_tables import install_queue
+
+        direct = invocation.config.runtime.listen_url or database
+        if asyncio.run(install_queue(direct.reveal())):
+            out.line("made the queue's tables")
     out.line(f"{database}: up to date")

@@ -1,4 +1,4 @@
-"""The service behind `agentrt serve`: bind, open, say what is on, serve, drain."""
+"""The service behind `agentrt serve` and `agentrt worker`: bind, open, say what is on, serve, drain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from agentrt.cli.service_banner import banner_lines
 from agentrt.config.schema import Config
 from agentrt.observability.logs import Level, set_up_logging
 from agentrt.runtime.assembly import Runtime
+from agentrt.runtime.leases import Role
 from agentrt.server.app import create_app
 from agentrt.server.serving import Server
 
@@ -28,8 +29,11 @@ log = logging.getLogger("agentrt.serve")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+LogFormat: TypeAlias = Literal["text", "json"]
+
+
 def run_service(
-    invocation: Invocation, *, host: str | None, port: int | None, log_format: Literal["text", "json"]
+    invocation: Invocation, *, host: str | None, port: int | None, role: Role, log_format: LogFormat
 ) -> None:
     """Serve until a signal comes. Raises CliError, ConfigError, StoreError for what prevents it."""
     config = invocation.config
@@ -39,25 +43,55 @@ def run_service(
         port=config.server.port if port is None else port,
     )
     config = replace(config, server=server)
-    check_bind(server.host, server.keys)
-    level: Level = "debug" if invocation.verbosity else "warning" if invocation.is_quiet else "info"
-    form: Literal["console", "json"] = "json" if log_format == "json" else "console"
-    set_up_logging(level=level, form=form, is_coloured=invocation.err.is_coloured)
+    if role != "worker":  # a worker's /healthz tells everybody the same, and nothing else answers there
+        check_bind(server.host, server.keys)
+    _set_up_logging(invocation, log_format)
     try:
         with _bound(server.host, server.port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(invocation, config, listener, shows_banner=log_format == "text"))
+            runner.run(_serve(invocation, config, listener, role=role, shows_banner=log_format == "text"))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None  # the second signal did not wait
 
 
-async def _serve(invocation: Invocation, config: Config, listener: socket.socket, *, shows_banner: bool) -> None:
+def run_worker(invocation: Invocation, *, log_format: LogFormat) -> None:
+    """Drive runs until a signal comes. Raises ConfigError, StoreError for what prevents it."""
+    _set_up_logging(invocation, log_format)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_work(invocation, shows_banner=log_format == "text"))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _set_up_logging(invocation: Invocation, log_format: LogFormat) -> None:
+    level: Level = "debug" if invocation.verbosity else "warning" if invocation.is_quiet else "info"
+    form: Literal["console", "json"] = "json" if log_format == "json" else "console"
+    set_up_logging(level=level, form=form, is_coloured=invocation.err.is_coloured)
+
+
+async def _work(invocation: Invocation, *, shows_banner: bool) -> None:
+    stop = asyncio.Event()
+    async with Runtime(invocation.config, role="worker") as runtime:
+        _on_signals(lambda **_: stop.set())
+        if shows_banner:
+            lines = banner_lines(invocation.out, runtime.health(), runtime.config, None, role="worker")
+            invocation.out.write("".join(f"{line}\n" for line in lines))
+        log.info("worker.ready", extra={"worker": runtime.worker_id})
+        await stop.wait()
+        log.info("worker.draining")
+    log.info("worker.stopped")
+
+
+async def _serve(
+    invocation: Invocation, config: Config, listener: socket.socket, *, role: Role, shows_banner: bool
+) -> None:
     url = _url(listener)
     # Opened here and not by the app's lifespan: what goes wrong is told like every other error of a command.
-    async with Runtime(config, server_url=url) as runtime:
+    async with Runtime(config, server_url=url, role=role) as runtime:
 
         def announce() -> None:
             if shows_banner:
-                lines = banner_lines(invocation.out, runtime.health(), config, url)
+                lines = banner_lines(invocation.out, runtime.health(), config, url, role=role)
                 invocation.out.write("".join(f"{line}\n" for line in lines))
             log.info("serve.ready", extra={"url": url})
 
@@ -84,18 +118,29 @@ class _SignalledServer(Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         # uvicorn's own sends the signals again when it is done, which would kill the process before the runs drain.
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def stop(number: int) -> None:
-            log.info("serve.signal", extra={"signal": signal.Signals(number).name})
-            if self.should_exit and task is not None:
-                self.force_exit = True
-                task.cancel()
+        def stop(*, is_first: bool) -> None:
+            self.force_exit = not is_first
             self.should_exit = True
 
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, stop, number)
+        _on_signals(stop)
         yield
+
+
+def _on_signals(stop: Callable[..., None]) -> None:
+    """Call `stop(is_first=…)` at every signal to end; the second one cancels the task that called this, too."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    n_signals = 0
+
+    def hear(number: int) -> None:
+        nonlocal n_signals
+        n_signals += 1
+        log.info("serve.signal", extra={"signal": signal.Signals(number).name})
+        stop(is_first=n_signals == 1)
+        if n_signals > 1 and task is not None:
+            task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, hear, number)
 
 
 @contextmanager

@@ -8,20 +8,25 @@ from textwrap import wrap
 from agentrt.cli.screen import Screen
 from agentrt.config.schema import Config
 from agentrt.runtime.health import Health, Part
+from agentrt.runtime.leases import Role
 
 _LABEL = 10
+_ROLES: Mapping[Role, str] = {"api": "API only: workers drive the runs", "worker": "worker"}
 
 
-def banner_lines(screen: Screen, health: Health, config: Config, url: str) -> list[str]:
-    """The whole text, line by line."""
-    head = f"{screen.paint('agentrt', 'strong')} {health.version} · {screen.paint(url, 'accent')}"
-    lines = [head, ""]
+def banner_lines(screen: Screen, health: Health, config: Config, url: str | None, *, role: Role) -> list[str]:
+    """The whole text, line by line. url: None for a worker without HTTP."""
+    head = [screen.paint("agentrt", "strong") + f" {health.version}"]
+    head += [screen.paint(url, "accent")] if url is not None else []
+    lines = [" · ".join([*head, *([_ROLES[role]] if role in _ROLES else [])]), ""]
     lines += _row(screen, "models", _parts(screen, health.models))
     lines += _row(screen, "agents", [", ".join(config.agents)])
     lines += _row(screen, "tools", _parts(screen, health.tools))
     lines += _row(screen, "keys", [_keys(config)])
     lines += _row(screen, "data", [health.database])
     lines += [f"{screen.paint('warning', 'warn')}   {warning}" for warning in health.warnings]
+    if role == "worker":
+        return [*lines, "", screen.paint("drives the runs of every process on this database · Ctrl-C stops it", "dim")]
     key = f'the key "{config.server.keys[0].name}"' if config.server.keys else "any-text-will-do"
     shown_key = f"…    # {key}" if config.server.keys else key
     lines += [

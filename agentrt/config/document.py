@@ -83,6 +83,14 @@ class RuntimeTable(Table):
             json_schema_extra={"default": "15s"},
         ),
     ] = 15.0
+    listen_url: Annotated[
+        Text | None,
+        Field(
+            description="PostgreSQL's own address, when `database` is that of a pooler such as PgBouncer: hints "
+            "between processes need a connection of their own.",
+            examples=["postgresql://agentrt@db.internal/agentrt"],
+        ),
+    ] = None
     limits: RuntimeLimitsTable = RuntimeLimitsTable()
 
 

@@ -40,7 +40,8 @@ class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """database is a URL, with an absolute path if it names a SQLite file; its text without the password is str().
 
-    lease_s: how long a process may give no sign of life until others take over what it drives.
+    lease_s: how long a process may give no sign of life until others take over what it drives. listen_url: where
+    PostgreSQL itself is, when database leads to a pooler.
     """
 
     database: Secret
@@ -48,6 +49,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     default_agent: str
     run_expiry_s: float = 600.0
     lease_s: float = 15.0
+    listen_url: Secret | None = None
     limits: RuntimeLimits = RuntimeLimits()
 
 

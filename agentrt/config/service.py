@@ -33,6 +33,7 @@ def runtime_spec(merged: Merged, agents: Mapping[str, AgentSpec], state_folder: 
         default_agent=table.default_agent or next(iter(agents), ""),
         run_expiry_s=table.run_expiry,
         lease_s=table.lease,
+        listen_url=None if table.listen_url is None else Secret(table.listen_url, shown=redact(table.listen_url)),
         limits=RuntimeLimits(
             max_steps=table.limits.max_steps,
             max_parallel_tools=table.limits.max_parallel_tools,
@@ -86,6 +87,10 @@ def _check_runtime(merged: Merged, table: RuntimeTable, agents: Mapping[str, Age
         path = ("runtime", "database")
         fix = '"sqlite:///FILE" or "postgresql://USER:PASSWORD@HOST/NAME"'
         report.problem(merged.source_of(path), path, "this is not a database's URL", fix=fix)
+    if table.listen_url is not None and not table.listen_url.startswith(("postgres://", "postgresql://")):
+        path = ("runtime", "listen_url")
+        fix = '"postgresql://USER:PASSWORD@HOST/NAME", of the server that `database` reaches through a pooler'
+        report.problem(merged.source_of(path), path, "this is not the URL of a PostgreSQL server", fix=fix)
 
 
 def _keys(entries: Sequence[Entry[KeyTable]], report: Report) -> list[KeySpec]:

@@ -124,17 +124,22 @@ class StepCompleted(_Event, frozen=True, kw_only=True):
 
 
 class StepFailed(_Event, frozen=True, kw_only=True):
+    """usage: of its model call, when that had ended. So in the next two: the steps' usage is the run's."""
+
     step_id: str
     code: StepErrorCode
     message: str
+    usage: Usage | None = None
 
 
 class StepCancelled(_Event, frozen=True, kw_only=True):
     step_id: str
+    usage: Usage | None = None
 
 
 class StepExpired(_Event, frozen=True, kw_only=True):
     step_id: str
+    usage: Usage | None = None
 
 
 class MessageCreated(_Event, frozen=True, kw_only=True):

@@ -201,30 +201,32 @@ def _close_steps(
 ) -> tuple[Event, ...]:
     """Close the open message and steps. The message's event stands before its step's."""
     events: list[Event] = []
+    usage = None if run.turn is None else run.turn.usage
     if (step := run.message_step) is not None and step.message_id is not None:
         parts = answer_parts(step.text, step.refusal)
         events.append(
             MessageIncomplete(message_id=step.message_id, parts=parts, reason=reason, is_discarded=is_discarded)
         )
-        events.append(_close_step(step, reason, error, run.turn))
+        events.append(_close_step(step, reason, error, usage if run.tool_step is None else None))
     if (step := run.tool_step) is not None:
         tool_error = error or LastError("server_error", "The turn was cut off.")
-        events.append(_close_step(step, "run_failed" if reason == "max_tokens" else reason, tool_error, None))
+        events.append(_close_step(step, "run_failed" if reason == "max_tokens" else reason, tool_error, usage))
     return tuple(events)
 
 
-def _close_step(step: OpenStep, reason: CutReason, error: LastError | None, turn: TurnEnd | None) -> Event:
+def _close_step(step: OpenStep, reason: CutReason, error: LastError | None, usage: Usage | None) -> Event:
     match reason:
         case "max_tokens":
-            return StepCompleted(step_id=step.id, usage=turn.usage if turn else Usage())
+            return StepCompleted(step_id=step.id, usage=usage or Usage())
         case "run_cancelled":
-            return StepCancelled(step_id=step.id)
+            return StepCancelled(step_id=step.id, usage=usage)
         case "run_expired":
-            return StepExpired(step_id=step.id)
+            return StepExpired(step_id=step.id, usage=usage)
         case "run_failed" | "content_filter":
             code: StepErrorCode = "server_error"
             if error is not None and error.code == "rate_limit_exceeded":
                 code = "rate_limit_exceeded"
-            return StepFailed(step_id=step.id, code=code, message=error.message if error else "The run failed.")
+            message = error.message if error else "The run failed."
+            return StepFailed(step_id=step.id, code=code, message=message, usage=usage)
         case _:
             assert_never(reason)

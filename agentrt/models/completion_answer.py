@@ -190,11 +190,17 @@ class AnswerReader:
         call.name = call.name or name
         if arguments:
             call.arguments.append(arguments)
-        if not call.announced:
-            if call.name:
-                chunks.append(self._announce(call))
-        elif arguments:
-            chunks.append(CallChunk(call.index, arguments=arguments))
+        if call.announced:
+            if arguments:
+                chunks.append(CallChunk(call.index, arguments=arguments))
+            return
+        # In their order, also when a later one has its name first: SDKs join calls by their place in a list.
+        for waiting in self._calls:
+            if waiting.announced:
+                continue
+            if not waiting.name:
+                return
+            chunks.append(self._announce(waiting))
 
     def _announce(self, call: _OpenCall) -> CallChunk:
         call.announced = True

@@ -38,12 +38,14 @@ class Conversation:
 class Result:
     """What a run came to. messages: what it added to the conversation, tool calls and their outputs included.
 
-    history: what the conversation held before, up to and with what was said to this run.
+    history: what the conversation held before, up to and with what was said to this run. thread: where the run is
+    kept, if that is not this process's memory.
     """
 
     run: Run
     conversation: Conversation
     history: Sequence[Message] = field(default=(), repr=False)
+    thread: Thread | None = field(default=None, repr=False)
 
     @property
     def status(self) -> RunStatus:
@@ -102,6 +104,8 @@ class Thread(Protocol):
     """A thread that is kept elsewhere, and runs agents itself: `Runtime.thread` gives one."""
 
     def stream(self, agent: Agent, message: Message, *, context: object) -> Stream: ...
+
+    def resume(self, agent: Agent, run: Run, outputs: Mapping[str, str], *, context: object) -> Stream: ...
 
 
 class Agent:
@@ -210,12 +214,14 @@ class Agent:
             raise InvalidRequestError(f'A run in status "{run.status}" does not wait for outputs.')
         if {call.id for call in run.pending_calls} != outputs.keys():
             raise ToolOutputsMismatchError(expected=[c.id for c in run.pending_calls], got=list(outputs))
-        run = apply(run, OutputsSubmitted(results=tuple(ToolResult(i, text) for i, text in outputs.items())))
-        command = next_command(run)
-        if isinstance(command, Conclude):
-            for event in command.events:
-                run = apply(run, event)
-        stream = MemoryStream(self, run, result.conversation, result.history, context=context, is_watched=False)
+        stream: Stream
+        if result.thread is not None:
+            stream = result.thread.resume(self, run, outputs, context=context)
+        else:
+            stream = MemoryStream(
+                self, _with_outputs(run, outputs), result.conversation, result.history,
+                n_known=len(run.turns), context=context, is_watched=False,
+            )  # fmt: skip
         async with stream:
             async for _ in stream:
                 continue
@@ -242,8 +248,21 @@ class Agent:
         )
 
 
+def _with_outputs(run: Run, outputs: Mapping[str, str]) -> Run:
+    """The run back in the queue."""
+    run = apply(run, OutputsSubmitted(results=tuple(ToolResult(i, text) for i, text in outputs.items())))
+    command = next_command(run)
+    if isinstance(command, Conclude):
+        for event in command.events:
+            run = apply(run, event)
+    return run
+
+
 class MemoryStream:
-    """A Stream of a run that is driven right here, in the task that iterates."""
+    """A Stream of a run that is driven right here, in the task that iterates.
+
+    said, n_known: what the conversation does not hold yet of the history, and how many of the run's turns it does.
+    """
 
     def __init__(
         self,
@@ -253,6 +272,7 @@ class MemoryStream:
         history: Sequence[Message],
         *,
         said: Sequence[Message] = (),
+        n_known: int = 0,
         context: object,
         is_watched: bool,
     ) -> None:
@@ -260,7 +280,7 @@ class MemoryStream:
         self._conversation = conversation
         self._history = history
         self._said = said
-        self._n_known = len(run.turns)
+        self._n_known = n_known
         self._performer = agent.performer(history, context=context, is_watched=is_watched)
         self._events = self._drive()
 

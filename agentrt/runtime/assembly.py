@@ -41,7 +41,7 @@ from agentrt.runtime.sweeper import Sweeper
 from agentrt.runtime.threads import Threads
 from agentrt.runtime.worker import Worker
 from agentrt.store.database import Store
-from agentrt.store.open import open_store
+from agentrt.store.open import driver_missing, open_store
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
 
@@ -87,6 +87,7 @@ class Runtime:
         self.config = config if isinstance(config, Config) else _find_config(config)
         self.clock = clock or SystemClock()
         self.role = role
+        self.drain_grace_s = DRAIN_GRACE_S
         self._in_code = tuple(tools)
         self._models_in_code = models
         self._context = context
@@ -137,6 +138,11 @@ class Runtime:
         if value is not None:
             self._contexts[run_id] = value
 
+    @property
+    def worker_id(self) -> str:
+        """How other processes on the same database know this one: `host:pid:…`."""
+        return self._worker.id
+
     def health(self) -> Health:
         """What is on, what is off and why. No secrets in it."""
         return make_health(
@@ -152,7 +158,7 @@ class Runtime:
         Leaving the runtime does it too.
         """
         self._worker.rest()
-        await self._dispatcher.drain(DRAIN_GRACE_S)
+        await self._dispatcher.drain(self.drain_grace_s)
 
     async def _open(self, exits: AsyncExitStack) -> None:
         config = self.config
@@ -251,7 +257,18 @@ class Runtime:
         )
 
     async def _open_dispatch(self, exits: AsyncExitStack) -> tuple[Dispatcher, Bus]:
-        return LocalDispatcher(), LocalBus()
+        if not self.store.is_shared:
+            return LocalDispatcher(), LocalBus()
+        try:
+            from agentrt.dispatch.postgres import open_postgres
+        except ImportError as error:
+            raise driver_missing(error) from error
+        spec = self.config.runtime
+        listen_url = None if spec.listen_url is None else spec.listen_url.reveal()
+        dispatcher, bus = await open_postgres(spec.database.reveal(), clock=self.clock, listen_url=listen_url)
+        await bus.start()
+        exits.push_async_callback(bus.close)
+        return dispatcher, bus
 
     async def _start(self, exits: AsyncExitStack) -> None:
         group = await exits.enter_async_context(asyncio.TaskGroup())

@@ -37,10 +37,14 @@ ALONE_BEAT_S = 30.0
 """Alone with its database, a process need not prove to anybody that it lives; `agentrt doctor` likes to see it."""
 FORGET_WORKERS_AFTER_S = 24 * 3600.0
 
+_made_here: set[str] = set()  # an application may have several runtimes
+
 
 def new_worker_id() -> str:
     """Names a process for its whole life: `host:pid:6 hex digits`."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    _made_here.add(worker_id)
+    return worker_id
 
 
 class Leases:
@@ -180,7 +184,7 @@ def _is_known_dead(worker: WorkerProcess) -> bool:
     if worker.host != socket.gethostname():
         return False
     if worker.pid == os.getpid():
-        return True  # it had our number before us, as in a container that was started again
+        return worker.id not in _made_here  # it had our number before us, as in a container that was started again
     try:
         os.kill(worker.pid, 0)
     except ProcessLookupError:

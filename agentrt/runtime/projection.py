@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -44,16 +44,8 @@ class Projection:
             case ev.MessageIncomplete():
                 change = {"status": "incomplete", "parts": _json(event.parts)}
                 self._change_message(event.message_id, **change, incomplete_at=at, incomplete_reason=event.reason)
-            case ev.StepCompleted():
-                usage = usage_json(event.usage)
-                self._change_step(event.step_id, status="completed", completed_at=at, usage=usage)
-            case ev.StepFailed():
-                error: JsonObject = {"code": event.code, "message": event.message}
-                self._change_step(event.step_id, status="failed", failed_at=at, last_error=error)
-            case ev.StepCancelled():
-                self._change_step(event.step_id, status="cancelled", cancelled_at=at)
-            case ev.StepExpired():
-                self._change_step(event.step_id, status="expired", expired_at=at)
+            case ev.StepCompleted() | ev.StepFailed() | ev.StepCancelled() | ev.StepExpired():
+                self._end_step(event, at)
             case ev.TurnFinished() | ev.CallReturned() | ev.OutputsSubmitted() if after.tool_step is not None:
                 self._change_step(after.tool_step.id, calls=calls_json(after.tool_step))
             case _:
@@ -75,6 +67,21 @@ class Projection:
             update_message(tx, message_id, change)
         for message_id in self._discarded - self._messages.keys():
             delete_message(tx, message_id)
+
+    def _end_step(self, event: ev.StepCompleted | ev.StepFailed | ev.StepCancelled | ev.StepExpired, at: int) -> None:
+        usage = None if event.usage is None else usage_json(event.usage)
+        match event:
+            case ev.StepCompleted():
+                self._change_step(event.step_id, status="completed", completed_at=at, usage=usage)
+            case ev.StepFailed():
+                error: JsonObject = {"code": event.code, "message": event.message}
+                self._change_step(event.step_id, status="failed", failed_at=at, last_error=error, usage=usage)
+            case ev.StepCancelled():
+                self._change_step(event.step_id, status="cancelled", cancelled_at=at, usage=usage)
+            case ev.StepExpired():
+                self._change_step(event.step_id, status="expired", expired_at=at, usage=usage)
+            case _:
+                assert_never(event)
 
     def _change_step(self, step_id: str, **change: Any) -> None:
         if (step := self._steps.get(step_id)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -14,8 +14,10 @@ from agentrt.engine.run import Run
 from agentrt.errors import InvalidRequestError
 from agentrt.ids import new_id
 from agentrt.runtime.agent import Agent, Conversation, Result
+from agentrt.runtime.feed import Place
 from agentrt.runtime.requests import NewMessage, NewRun
 from agentrt.runtime.runs import Runs
+from agentrt.store.run_events import NumberedEvent
 
 
 class Host(Protocol):
@@ -39,19 +41,55 @@ class StoredThread:
 
     def stream(self, agent: Agent, message: Message, *, context: object) -> StoredStream:
         """Put the message on the thread and run the agent on it, durably; see Agent.stream."""
-        return StoredStream(self._runtime, self, agent, message, context=context)
+        return StoredStream(self, self._start(agent, message, context))
+
+    def resume(self, agent: Agent, run: Run, outputs: Mapping[str, str], *, context: object) -> StoredStream:
+        """Give a run that waits its outputs, durably, and see it go on; see Agent.resume."""
+        return StoredStream(self, self._go_on(agent, run, outputs, context), run)
+
+    def follow(self, run_id: str, *, after: Place | None) -> AsyncGenerator[list[NumberedEvent], None]:
+        """See Runs.follow."""
+        return self._runtime.runs.follow(run_id, after=after)
+
+    async def _start(self, agent: Agent, message: Message, context: object) -> tuple[str, Place | None]:
+        """A new run, and the place after which it is to be followed."""
+        await self._runtime.adopt(agent)
+        spec = agent.spec
+        role: Literal["user", "assistant"] = "assistant" if message.role is Role.ASSISTANT else "user"
+        new = NewRun(
+            assistant_id=spec.assistant_id,
+            messages=(NewMessage(role, message.parts),),
+            tool_choice=spec.tool_choice,
+            parallel_tool_calls=spec.parallel_tool_calls,
+            max_prompt_tokens=spec.max_prompt_tokens,
+            max_completion_tokens=spec.max_completion_tokens,
+        )
+        run_id = new_id("run")
+        self._runtime.give_context(run_id, context)
+        await self._runtime.runs.create(self.project, self.id, new, run_id=run_id)
+        return run_id, None
+
+    async def _go_on(
+        self, agent: Agent, run: Run, outputs: Mapping[str, str], context: object
+    ) -> tuple[str, Place | None]:
+        await self._runtime.adopt(agent)
+        self._runtime.give_context(run.spec.id, context)
+        submitted = await self._runtime.runs.submit(self.project, self.id, run.spec.id, list(outputs.items()))
+        return run.spec.id, submitted.after
 
 
 class StoredStream:
-    """A Stream of a run that the runtime's worker drives. Leaving early leaves the run to it."""
+    """A Stream of a run that the runtime's worker drives. Leaving early leaves the run to it.
 
-    def __init__(self, runtime: Host, thread: StoredThread, agent: Agent, message: Message, *, context: object) -> None:
-        self._runtime = runtime
+    started: makes the run, or has it go on. run: what it was before, None for a new one.
+    """
+
+    def __init__(
+        self, thread: StoredThread, started: Coroutine[None, None, tuple[str, Place | None]], run: Run | None = None
+    ) -> None:
         self._thread = thread
-        self._agent = agent
-        self._message = message
-        self._context = context
-        self._run: Run | None = None
+        self._started = started
+        self._run = run
         self._events = self._follow()
 
     @property
@@ -59,7 +97,7 @@ class StoredStream:
         """What the run has come to so far; final when the iteration is over."""
         if self._run is None:
             raise InvalidRequestError("The run has not begun: iterate over the stream first.")
-        return Result(self._run, Conversation(self._run.turns))
+        return Result(self._run, Conversation(self._run.turns), thread=self._thread)
 
     def __aiter__(self) -> AsyncGenerator[Event, None]:
         return self._events
@@ -71,23 +109,11 @@ class StoredStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._events.aclose()
+        self._started.close()  # where nobody has looked, nothing was begun
 
     async def _follow(self) -> AsyncGenerator[Event, None]:
-        spec, thread = self._agent.spec, self._thread
-        await self._runtime.adopt(self._agent)
-        role: Literal["user", "assistant"] = "assistant" if self._message.role is Role.ASSISTANT else "user"
-        new = NewRun(
-            assistant_id=spec.assistant_id,
-            messages=(NewMessage(role, self._message.parts),),
-            tool_choice=spec.tool_choice,
-            parallel_tool_calls=spec.parallel_tool_calls,
-            max_prompt_tokens=spec.max_prompt_tokens,
-            max_completion_tokens=spec.max_completion_tokens,
-        )
-        run_id = new_id("run")
-        self._runtime.give_context(run_id, self._context)
-        await self._runtime.runs.create(thread.project, thread.id, new, run_id=run_id)
-        async with aclosing(self._runtime.runs.follow(run_id)) as bursts:
+        run_id, after = await self._started
+        async with aclosing(self._thread.follow(run_id, after=after)) as bursts:
             async for burst in bursts:
                 for numbered in burst:
                     event = numbered.event

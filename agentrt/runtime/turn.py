@@ -107,6 +107,8 @@ class Turn:
         text = storable(text)
         if not text:
             return ()
+        # Parts keep their place: what follows a refusal belongs to it, whatever the server calls it.
+        is_refusal = is_refusal or bool(self._refusal)
         (self._refusal if is_refusal else self._text).append(text)
         if self._tool_step_id:
             return ()

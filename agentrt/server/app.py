@@ -39,9 +39,9 @@ _EXPOSED = ["x-request-id", "openai-processing-ms", "openai-poll-after-ms", "ope
 def create_app(runtime: Runtime) -> FastAPI:
     """The HTTP API of a runtime.
 
-    A runtime that is not open yet is opened by the app's lifespan and closed with it; one that is open stays its
-    owner's. `app.state.streams.close()` ends the open event streams: servers call it before they wait for their
-    connections (see serving.Server).
+    Of a worker it is /healthz alone. A runtime that is not open yet is opened by the app's lifespan and closed with
+    it; one that is open stays its owner's. `app.state.streams.close()` ends the open event streams: servers call it
+    before they wait for their connections (see serving.Server).
     """
     from agentrt.version import __version__
 
@@ -69,7 +69,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     app.state.streams = streams
-    for router in _ROUTERS:
+    for router in _ROUTERS if runtime.role != "worker" else (health.router,):
         # Their routes, not the routers: a router inside a router costs every request twice as much.
         app.router.routes.extend(router.routes)
     _add_document(app, needs_key=bool(config.keys))

@@ -9,9 +9,9 @@ The row is also the subject's lock: whoever changes a run takes its job row firs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Index, bindparam, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Index, bindparam, case, delete, func, or_, select, text, update
 from sqlmodel import Field
 
 from agentrt.errors import FencedError
@@ -21,6 +21,7 @@ from agentrt.store.runs import RunTable
 from agentrt.store.statements import Statement
 
 DEFAULT_QUEUE = "default"
+_REMIND_MAX = 100
 
 # In the words of the indexes, wherever a query means them: SQLite uses a partial index only for the same words.
 _IS_HELD = text("worker IS NOT NULL")
@@ -90,6 +91,10 @@ _is_hold = _table.c.epoch == bindparam("held_epoch")
 _ready_columns = (_table.c.id, _table.c.queue, _table.c.epoch)
 _hold_columns = (_table.c.id, _table.c.subject_id, _table.c.kind, _table.c.project, _table.c.epoch)
 
+_how_many_since: tuple[ColumnElement[Any], ...] = (
+    func.count(_table.c.id).label("n"),
+    func.min(_table.c.ready_at).label("since"),
+)
 _insert = Statement(_table.insert())
 _by_id = Statement(select(_table).where(_is_id))
 _mark_ready = Statement(
@@ -142,13 +147,16 @@ _free_dead = Statement(
     .values(worker=None, ready_at=bindparam("now"), touched_at=bindparam("now"))
     .returning(*_ready_columns)
 )
+_untaken = (
+    _IS_READY,
+    _table.c.ready_at < bindparam("stale"),
+    _table.c.worker.is_(None),
+    _table.c.touched_at < bindparam("stale"),
+)
 _remind = Statement(
     update(_table)
     .where(
-        _IS_READY,
-        _table.c.ready_at < bindparam("overdue"),
-        _table.c.worker.is_(None),
-        _table.c.touched_at < bindparam("overdue"),
+        _table.c.id.in_(select(_table.c.id).where(*_untaken).order_by(_table.c.ready_at).limit(_REMIND_MAX)), *_untaken
     )
     .values(touched_at=bindparam("now"))
     .returning(*_ready_columns)
@@ -163,9 +171,7 @@ _free_all = Statement(update(_table).where(_IS_HELD).values(worker=None, ready_a
 _ready = Statement(select(*_ready_columns, _table.c.ready_at).where(_IS_READY).order_by(_table.c.ready_at))
 _worker_of = Statement(select(_table.c.worker).where(_is_id))
 _waiting = Statement(
-    select(func.count(_table.c.id).label("n"), func.min(_table.c.ready_at).label("since")).where(
-        _IS_READY, _table.c.ready_at <= bindparam("now"), _table.c.worker.is_(None)
-    )
+    select(*_how_many_since).where(_IS_READY, _table.c.ready_at <= bindparam("now"), _table.c.worker.is_(None))
 )
 _finish = Statement(delete(_table).where(_is_id))
 _finish_of_thread = Statement(
@@ -235,8 +241,8 @@ def touch_held(tx: Tx, worker: str, *, now: float) -> list[HeldJob]:
 
 def free_dead_jobs(tx: Tx, worker: str, *, now: float, lease_s: float) -> list[Ready]:
     """Free the jobs whose holders, other than this worker, gave no sign of life for lease_s, and remind of those that
-    nobody has taken for three times as long: whatever a queue may have lost."""
-    values = {"me": worker, "now": now, "stale": now - lease_s, "overdue": now - 3 * lease_s}
+    nobody has taken for as long, a hundred at a time: whatever a queue may have lost."""
+    values = {"me": worker, "now": now, "stale": now - lease_s}
     return [Ready(*row) for statement in (_free_dead, _remind) for row in statement.rows(tx, values)]
 
 

@@ -54,11 +54,7 @@ async def _open_postgres(url: str, *, clock: Clock, migrate: bool) -> Store:
         from agentrt.store.postgres import PostgresStore
         from agentrt.store.postgres_errors import explained, shown_url
     except ImportError as error:
-        raise StoreError(
-            "The database is PostgreSQL, whose driver is not installed\n"
-            f"  why: {error}\n"
-            "  fix: pip install 'agentrt[postgres]'"
-        ) from error
+        raise driver_missing(error) from error
     with explained(url):
         revision = await postgres_revision(url)
     if pending(revision, shown_url(url)):
@@ -66,6 +62,15 @@ async def _open_postgres(url: str, *, clock: Clock, migrate: bool) -> Store:
             raise _behind(shown_url(url))
         await migrate_postgres(url)
     return PostgresStore(url, clock=clock)
+
+
+def driver_missing(error: ImportError) -> StoreError:
+    """The error for a PostgreSQL database without the packages for it."""
+    return StoreError(
+        "The database is PostgreSQL, whose driver is not installed\n"
+        f"  why: {error}\n"
+        "  fix: pip install 'agentrt[postgres]'"
+    )
 
 
 def _behind(shown: str) -> StoreError:

@@ -90,6 +90,13 @@ class Statement:
         return found
 
 
+def run_text(tx: Tx, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """Execute SQL that another library wrote for this very driver; its rows. Raises what a Statement raises."""
+    cursor = _execute(tx, sql, values)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
+
+
 def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
     if len(names) > 1:
         return itemgetter(*names)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import pytest
+
 from tests.compat.api import Api, Json, outputs_for, says
 from tests.compat.deployment import Deployment
 from tests.compat.plays import STORY
@@ -69,8 +71,14 @@ def test_a_streamed_run_comes_to_its_end_however_often_the_process_dies(deploy: 
         assert [role for role, _ in api.talk(thread)] == ["user", "assistant", "user", "assistant"]
 
 
-def test_runs_in_every_state_survive(deploy: Deploy, witnessed: Witnessed) -> None:
-    deployment = deploy()
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """A URL, empty for SQLite in the deployment's own folder."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres_url"))
+
+
+def test_runs_in_every_state_survive(deploy: Deploy, witnessed: Witnessed, database: str) -> None:
+    deployment = deploy(database=database)
     deployment.start()
     notes = deployment.folder / "notes.txt"
     with Api(witnessed(deployment)) as api:

@@ -70,6 +70,7 @@ version = 1
 [runtime]
 data_dir = "data"
 run_expiry = "{run_expiry}"
+{database}
 [server]
 [[server.keys]]
 name = "first"
@@ -126,16 +127,26 @@ tools = ["add"]
 
 
 class Deployment:
-    """`agentrt serve` in a folder. start, kill, stop, and start again: the folder stays."""
+    """`agentrt serve` in a folder. start, kill, stop, and start again: the folder stays.
 
-    def __init__(self, folder: Path, *, models_url: str, run_expiry: str = "10m", extra: str = "") -> None:
+    database: a URL, of PostgreSQL; else SQLite in the folder.
+    """
+
+    def __init__(self, folder: Path, *, models_url: str, run_expiry: str = "10m", database: str = "") -> None:
         self.folder = folder
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "tools").mkdir(parents=True)
         (folder / "tools" / "tools.py").write_text(_TOOLS)
-        project = _PROJECT.format(models_url=models_url, run_expiry=run_expiry, key=KEY, other_key=OTHER_KEY)
-        (folder / "agents.toml").write_text(project + extra)
+        (folder / "agents.toml").write_text(
+            _PROJECT.format(
+                models_url=models_url,
+                run_expiry=run_expiry,
+                database=f'database = "{database}"' if database else "",
+                key=KEY,
+                other_key=OTHER_KEY,
+            )
+        )
 
     @property
     def url(self) -> str:

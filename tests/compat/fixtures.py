@@ -53,9 +53,9 @@ def deploy(tmp_path: Path, stage: FakeModelServer) -> Iterator[Callable[..., Dep
     """Makes services of the test's own, not started yet: `deploy(run_expiry="2s")`."""
     made: list[Deployment] = []
 
-    def make(*, run_expiry: str = "10m", extra: str = "") -> Deployment:
+    def make(*, run_expiry: str = "10m", database: str = "") -> Deployment:
         folder = tmp_path / f"project{len(made)}"
-        made.append(Deployment(folder, models_url=stage.url, run_expiry=run_expiry, extra=extra))
+        made.append(Deployment(folder, models_url=stage.url, run_expiry=run_expiry, database=database))
         return made[-1]
 
     yield make

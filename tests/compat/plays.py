@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from agentrt.engine.message import JsonValue, ToolCall
+from agentrt.engine.message import JsonObject, JsonValue, ToolCall
 from agentrt.testing.model_answers import (
     Answer,
     Completion,
@@ -46,6 +46,11 @@ def _more(index: int, arguments: str) -> dict[str, object]:
 
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19}
 _NAME = re.compile(r"play: (\w+)")
+
+
+def _piece(index: int, call_id: str | None, name: str | None, arguments: str) -> JsonObject:
+    return {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
 
 PLAYS: Mapping[str, tuple[Answer, ...]] = {
     "hello": (text("Hello there, how are you?", n_chunks=8),),
@@ -107,6 +112,52 @@ PLAYS: Mapping[str, tuple[Answer, ...]] = {
     "refusal": (
         stream(delta(role="assistant", refusal="I will "), delta(refusal="not do that."), delta("stop"),
                {"choices": [], "usage": _USAGE}),
+    ),
+    "refusal_and_words": (
+        stream(delta(refusal="I will not "), delta(content="do that."), delta(refusal=" Sorry."), delta("stop")),
+    ),
+    "words_and_refusal": (
+        stream(delta(content="Well. "), delta(refusal="I will not."), delta(content="Sorry."), delta("stop")),
+    ),
+    "reasoning": (stream(delta(reasoning_content="Hmm. "), delta(content="Yes."), delta("stop")),),
+    "cut_call": (
+        stream(
+            delta(tool_calls=[_piece(0, "call_cut", "get_weather", '{"city": "Os')]),
+            delta("length"),
+            {"choices": [], "usage": _USAGE},
+        ),
+    ),
+    "cut_call_and_words": (
+        stream(
+            delta(tool_calls=[_piece(0, "call_cut", "get_weather", '{"city": "Os')]),
+            delta(content="And then"),
+            delta("length"),
+            {"choices": [], "usage": _USAGE},
+        ),
+    ),
+    "cut_words_and_call": (
+        stream(
+            delta(content="Let me"),
+            delta(tool_calls=[_piece(0, "call_cut", "get_weather", '{"city": "Os')]),
+            delta("length"),
+            {"choices": [], "usage": _USAGE},
+        ),
+    ),
+    "hang_up_in_a_call": (
+        stream(delta(tool_calls=[_piece(0, "call_cut", "get_weather", '{"ci')]), done=False, ending="hang_up"),
+    ),
+    "filtered_call": (
+        stream(delta(tool_calls=[_piece(0, "call_cut", "get_weather", '{"ci')]), delta("content_filter")),
+    ),
+    "same_ids": (calls(WEATHER), calls(WEATHER), text("Twice the same.")),
+    "late_name": (
+        stream(
+            delta(tool_calls=[_piece(0, "call_late", None, "")]),
+            delta(tool_calls=[_piece(1, "call_early", "get_weather", "{}")]),
+            delta(tool_calls=[_piece(0, None, "get_weather", '{"city": "Oslo"}')]),
+            delta("tool_calls"),
+        ),
+        text("Late, but there."),
     ),
     "unauthorized": (error(401, "Incorrect API key provided: sk-pup***pet.", code="invalid_api_key"),),
     "unknown_model": (error(404, "The model `puppet` does not exist.", code="model_not_found"),),

@@ -169,7 +169,7 @@ class _Reader:
             self._step(status, data)
         elif data["usage"] is not None and self.n_submitted == 0:
             sums = {key: sum(usage[key] for usage in self.usage) for key in data["usage"]}
-            _need(status == "failed" or sums == data["usage"], f"the steps used {sums}, the run {data['usage']}")
+            _need(sums == data["usage"], f"the steps used {sums}, the run {data['usage']}")
 
     def _message(self, status: str, data: Json) -> None:
         if status == "created":

@@ -1,4 +1,4 @@
-"""The store of the contract suite, once for every driver."""
+"""Store, dispatcher and bus of the contract suites, once for every driver."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from agentrt.clock import SystemClock
 from agentrt.store.database import Store
 from agentrt.store.postgres import PostgresStore
 from agentrt.store.sqlite import SqliteStore
+from tests.contracts.nodes import Node, OpenNode, make_node
 
 
 @pytest.fixture(params=["sqlite_path", "postgres_url"], ids=["sqlite", "postgres"])
@@ -26,3 +27,23 @@ async def store(place: Path | str) -> AsyncIterator[Store]:
     opened = SqliteStore(place) if isinstance(place, Path) else PostgresStore(place, clock=SystemClock())
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def open_node(place: Path | str, store: Store) -> AsyncIterator[OpenNode]:
+    """Makes one more process on that database."""
+    nodes: list[Node] = []
+
+    async def open_one() -> Node:
+        nodes.append(await make_node(place, store))
+        return nodes[-1]
+
+    yield open_one
+    for node in nodes:
+        await node.bus.close()
+
+
+@pytest.fixture
+async def node(open_node: OpenNode) -> Node:
+    """The one process."""
+    return await open_node()

@@ -104,6 +104,7 @@ def test_every_run_comes_to_an_end_with_nothing_left_open(data: st.DataObject) -
     assert isinstance(play.log[-1], ev.TERMINAL_EVENTS)
     assert fold(play.log) == run
     _check_steps(play.log)
+    _check_usage(play.log, run)
     _check_conversation(run)
 
 
@@ -123,6 +124,14 @@ def _check_steps(log: list[ev.Event]) -> None:
     messages = [event.message_id for event in log if isinstance(event, ev.MessageCreated)]
     ended = [e.message_id for e in log if isinstance(e, ev.MessageCompleted | ev.MessageIncomplete)]
     assert messages == ended
+
+
+def _check_usage(log: list[ev.Event], run: Run) -> None:
+    ends = (e for e in log if isinstance(e, ev.StepCompleted | ev.StepFailed | ev.StepCancelled | ev.StepExpired))
+    total = Usage()
+    for end in ends:
+        total = total + (end.usage or Usage())
+    assert total == run.usage, "the steps' usage is the run's"
 
 
 def _check_conversation(run: Run) -> None:

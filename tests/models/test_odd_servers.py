@@ -8,7 +8,7 @@ import pytest
 
 from agentrt.engine.message import ToolCall, Usage
 from agentrt.models.chat_completions import ChatCompletions
-from agentrt.models.client import Chunk, EndChunk, ReasoningChunk, RefusalChunk, TextChunk
+from agentrt.models.client import CallChunk, Chunk, EndChunk, ReasoningChunk, RefusalChunk, TextChunk
 from agentrt.testing.fake_model_server import FakeModelServer
 from agentrt.testing.model_answers import Reply, body_reply, delta, stream
 from tests.models.talk import answer, calls_of, end_of, text_of
@@ -167,6 +167,18 @@ async def test_a_name_that_comes_late_is_waited_for(http: httpx.AsyncClient) -> 
         call_piece(index=0, function={"name": "f", "arguments": ":1}"}),
     )
     assert calls_of(await hear(http, reply)) == [ToolCall("x", "f", '{"a":1}')]
+
+
+async def test_calls_are_told_in_their_order_also_when_the_first_name_comes_last(http: httpx.AsyncClient) -> None:
+    reply = stream(
+        call_piece(index=0, id="x"),
+        call_piece(index=1, id="y", function={"name": "g", "arguments": "{}"}),
+        call_piece(index=0, function={"name": "f", "arguments": "{}"}),
+    )
+    chunks = await hear(http, reply)
+
+    assert [chunk.index for chunk in chunks if isinstance(chunk, CallChunk)] == [0, 1]
+    assert calls_of(chunks) == [ToolCall("x", "f", "{}"), ToolCall("y", "g", "{}")]
 
 
 async def test_a_call_that_never_gets_a_name_is_there_for_the_model_to_repair(http: httpx.AsyncClient) -> None:

@@ -17,6 +17,7 @@ from agentrt.engine.run import Run
 from agentrt.engine.spec import FunctionTool
 from agentrt.models.client import ModelClient
 from agentrt.runtime.assembly import Runtime
+from agentrt.runtime.leases import Role
 from agentrt.runtime.requests import NewMessage, NewRun, NewThread
 from agentrt.store.messages import list_messages
 from agentrt.store.pages import PageQuery
@@ -108,12 +109,17 @@ def open_world(tmp_path: Path) -> Callable[..., object]:
 
     @asynccontextmanager
     async def open_in(
-        model: ScriptedModel, *, folder: Path = tmp_path, tools: tuple[Tool, ...] = (local,), extra: str = ""
+        model: ScriptedModel,
+        *,
+        folder: Path = tmp_path,
+        tools: tuple[Tool, ...] = (local,),
+        extra: str = "",
+        role: Role = "all",
     ) -> AsyncGenerator[World, None]:
         file = folder / "agents.toml"
         file.write_text(AGENTS + extra)
         models: dict[str, ModelClient] = {"demo": model}
-        async with Runtime(load_config(file, environ={}), tools=tools, models=models) as runtime:
+        async with Runtime(load_config(file, environ={}), tools=tools, models=models, role=role) as runtime:
             yield World(runtime, model)
 
     return open_in

@@ -5,14 +5,35 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agentrt import Agent, Context, Conversation, FunctionTool, IdempotencyKey, ModelError, TextDelta, tool
-from agentrt.engine.message import Role
+from agentrt import (
+    Agent,
+    CallReturned,
+    ChatCompletions,
+    Context,
+    Conversation,
+    FunctionTool,
+    IdempotencyKey,
+    ImageUrlPart,
+    Message,
+    ModelError,
+    TextDelta,
+    TextPart,
+    Usage,
+    open_client,
+    tool,
+)
+from agentrt.engine.events import RunCompleted, RunStarted
+from agentrt.engine.message import ImageFilePart, Role
 from agentrt.errors import InvalidRequestError, ToolOutputsMismatchError
+from agentrt.testing.clocks import FakeClock
 from agentrt.testing.fake_model_server import FakeModelServer
+from agentrt.testing.model_answers import delta, stream
 from agentrt.testing.model_answers import text as answer_text
 from agentrt.testing.scripts import ScriptedModel, call, failure, raw_call, text
 
@@ -104,6 +125,126 @@ async def test_a_stream_that_is_left_early_leaves_a_thread_that_can_go_on() -> N
     assert [m.text for m in conversation.messages] == ["Tell me.", "Again?", "Fine."]
 
 
+async def test_a_stream_left_while_a_tool_runs_stops_the_tool_and_the_thread_can_go_on() -> None:
+    stopped: list[str] = []
+
+    @tool
+    async def endless() -> str:
+        """Never end."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append("endless")
+        return "never"
+
+    model = ScriptedModel(call("weather", city="Oslo") + call("endless"), text("Fine."))
+    agent, conversation = Agent(model=model, tools=[weather, endless]), Conversation()
+    async with agent.stream("Go", thread=conversation) as run:
+        async for event in run:
+            if isinstance(event, CallReturned):
+                break
+    assert stopped == ["endless"]
+
+    await agent.run("Again?", thread=conversation)
+    assert [m.text for m in conversation.messages] == ["Go", "Again?", "Fine."]
+
+
+async def test_functions_run_side_by_side_in_threads_and_on_the_loop() -> None:
+    # Each waits for the other: one after the other, the first would never return.
+    threads, tasks = threading.Barrier(2, timeout=5), asyncio.Barrier(2)
+
+    @tool
+    def blocking() -> str:
+        """Block."""
+        threads.wait()
+        return "blocked"
+
+    @tool
+    async def awaiting() -> str:
+        """Await."""
+        await tasks.wait()
+        return "awaited"
+
+    for name, said in (("blocking", "blocked"), ("awaiting", "awaited")):
+        model = ScriptedModel(call(name) + call(name), text("ok"))
+        result = await Agent(model=model, tools=[blocking, awaiting]).run("Go")
+        assert [m.text for m in result.messages if m.role is Role.TOOL] == [said, said]
+
+
+async def test_an_exception_of_a_function_goes_to_the_model() -> None:
+    @tool
+    def broken() -> str:
+        """Break."""
+        raise LookupError("no such order")
+
+    model = ScriptedModel(call("broken"), text("Sorry."))
+    result = await Agent(model=model, tools=[broken]).run("Go")
+    assert result.text == "Sorry."
+    assert "LookupError: no such order" in model.requests[1].messages[-1].text
+
+
+async def test_a_run_that_waited_goes_on_behind_what_was_said_meanwhile() -> None:
+    ask = FunctionTool("ask", "Ask a person.", {"type": "object", "properties": {}})
+    model = ScriptedModel(call("ask"), text("Nothing yet."), text("They said yes."))
+    agent, conversation = Agent(model=model, tools=[ask]), Conversation()
+    waiting = await agent.run("Ask them.", thread=conversation)
+    await agent.run("And?", thread=conversation)
+    await agent.resume(waiting, {waiting.pending[0].id: "yes"})
+
+    assert [m.text for m in model.requests[2].messages] == ["Ask them.", "", "yes"]
+    assert [m.text for m in conversation.messages] == [
+        "Ask them.", "And?", "Nothing yet.", "", "yes", "They said yes.",
+    ]  # fmt: skip
+
+
+async def test_runs_on_one_conversation_at_once_both_stay_in_it() -> None:
+    pause = asyncio.Event()
+    model = ScriptedModel(text("Slow.", pause=pause), text("Quick."))
+    agent, conversation = Agent(model=model), Conversation()
+    async with asyncio.TaskGroup() as group:
+        slow = group.create_task(agent.run("First", thread=conversation))
+        await asyncio.sleep(0)
+        assert (await agent.run("Second", thread=conversation)).text == "Quick."
+        pause.set()
+
+    assert slow.result().text == "Slow."
+    assert [m.text for m in conversation.messages] == ["Second", "Quick.", "First", "Slow."]
+
+
+async def test_events_tell_the_time_of_the_agents_clock() -> None:
+    clock = FakeClock(1_000.0)
+    async with Agent(model=ScriptedModel(text("Hi.")), clock=clock).stream("Hi") as run:
+        times = [event.at async for event in run if isinstance(event, RunStarted | RunCompleted)]
+    assert times == [1_000.0, 1_000.0]
+    assert run.result.run.spec.created_at == 1_000
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit"),
+    [({"max_completion_tokens": 8}, "max_completion_tokens"), ({"max_prompt_tokens": 500}, "max_prompt_tokens")],
+)
+async def test_token_limits_count_over_the_whole_run(limits: dict[str, int], limit: str) -> None:
+    turn = replace(call("weather", city="Oslo"), usage=Usage(300, 5))
+    model = ScriptedModel(turn, turn, turn)
+    result = await Agent(model=model, tools=[weather], **limits).run("Go")  # type: ignore[arg-type]
+    assert (result.status, result.run.limit) == ("incomplete", limit)
+    assert (len(model.requests), result.usage) == (2, Usage(600, 10))
+
+
+async def test_images_reach_a_model_that_takes_them_and_become_notes_for_others() -> None:
+    parts = (TextPart("What is this?"), ImageUrlPart("https://example.com/cat.png"), ImageFilePart("file-1"))
+    said = Message(Role.USER, parts)
+    seeing, blind = ScriptedModel(text("A cat.")), ScriptedModel(text("No idea."), takes_images=False)
+    for model in (seeing, blind):
+        await Agent(model=model).run(said)
+
+    (shown,) = seeing.requests[0].messages
+    assert shown.parts[1] == parts[1]
+    assert "no file store" in shown.text
+    assert all(isinstance(part, TextPart) for part in blind.requests[0].messages[0].parts)
+    assert "does not take images" in blind.requests[0].messages[0].text
+
+
 async def test_limits_end_a_run_as_a_result_with_what_was_done() -> None:
     model = ScriptedModel(*(call("weather", city="Oslo") for _ in range(3)))
     result = await Agent(model=model, tools=[weather], max_steps=3).run("Go")
@@ -155,6 +296,26 @@ async def test_cancelling_the_caller_closes_the_request_to_the_model() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert model.is_closed
+
+
+async def test_cancelling_the_caller_hangs_up_on_the_model_server() -> None:
+    answer = stream(delta(content="Well, "), done=False, ending="silence")
+    async with FakeModelServer([answer]) as server, open_client(trust_env=False) as http:
+        agent = Agent(model=ChatCompletions(http, model="small", base_url=server.url))
+        has_begun = asyncio.Event()
+
+        async def listen() -> None:
+            async with agent.stream("Hi") as run:
+                async for event in run:
+                    if isinstance(event, TextDelta):
+                        has_begun.set()
+
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(listen())
+            await has_begun.wait()
+            task.cancel()
+        await asyncio.wait_for(server.wait_for_cut_off(), 5)
+    assert server.n_cut_off == 1
 
 
 async def test_runs_on_one_agent_at_once_do_not_mix() -> None:

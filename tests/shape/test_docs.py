@@ -145,7 +145,8 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
             reached.add(document)
             targets = [(source.parent / to.partition("#")[0]).resolve() for source, to in links() if source == document]
             left += [target / "README.md" if target.is_dir() else target for target in targets]
-    assert [document for document in DOCUMENTS if document not in reached] == []
+    entries = set((ROOT / "docs" / "changes").glob("*.md"))  # of the next release: its changelog will hold them
+    assert [document for document in DOCUMENTS if document not in reached | entries] == []
 
 
 def test_every_public_name_is_explained() -> None:

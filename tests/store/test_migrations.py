@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, inspect
 
 import agentrt
+from agentrt.dispatch.postgres_tables import NAMES
 from agentrt.errors import StoreError
 from agentrt.store.database import Tx
 from agentrt.store.lock import acquire_lock
@@ -65,10 +66,10 @@ def plain(index: Any) -> dict[str, Any]:
 
 
 def shape(conn: Connection) -> dict[str, Any]:
-    """Everything that can be known of the tables, in an order of its own."""
+    """Everything that can be known of the tables, in an order of its own. (The queue's are not made by migrations.)"""
     look = inspect(conn)
     tables = {}
-    for table in look.get_table_names():
+    for table in (name for name in look.get_table_names() if not name.startswith(NAMES.queue_table)):
         columns = look.get_columns(table)
         tables[table] = {
             "columns": sorted((c["name"], str(c["type"]), c["nullable"], c["default"]) for c in columns),

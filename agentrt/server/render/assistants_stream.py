@@ -190,7 +190,9 @@ def _step(
     error: StepError | None = None
     if isinstance(event, ev.StepFailed):
         error = {"code": event.code, "message": event.message}
-    usage: UsageObject | None = render_usage(event.usage) if isinstance(event, ev.StepCompleted) else None
+    usage: UsageObject | None = None
+    if not isinstance(event, ev.StepCreated | ev.StepStarted) and event.usage is not None:
+        usage = render_usage(event.usage)
     rendered: RunStepObject = {
         "id": step.id,
         "object": "thread.run.step",
