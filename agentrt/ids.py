@@ -12,7 +12,9 @@ import time
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-Prefix: TypeAlias = Literal["asst", "thread", "msg", "run", "step", "call", "vs", "file", "req", "job", "upload"]
+Prefix: TypeAlias = Literal[
+    "asst", "thread", "msg", "run", "step", "call", "vs", "file", "req", "job", "upload", "evt", "delivery"
+]
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TIME_DIGITS = 9

@@ -15,7 +15,10 @@ from agentrt.store.migrate import migrate
 from tests.postgres import PostgresServer, running_postgres
 
 _SHARED = "agentrt"
-_FULL = ("thread", "job", "assistant", "vector_store", "file", NAMES.queue_table)
+_FULL = (
+    *("thread", "job", "assistant", "vector_store", "file", "webhook_delivery", "disabled_webhook"),
+    NAMES.queue_table,
+)
 _EMPTY = "; ".join(f"DELETE FROM {table}" for table in _FULL)
 
 

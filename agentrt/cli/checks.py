@@ -53,6 +53,7 @@ def check_everything(invocation: Invocation) -> list[Check]:
         Check(f"model {probe.name}", "ok" if probe.is_ok else "warn", probe.text, probe.fix)
         for probe in asyncio.run(probe_models(config))
     ]
+    found += _webhooks(config)
     found += [_keys(config), _port(config), *_database(config)]
     return found
 
@@ -120,6 +121,13 @@ def _tools(config: Config) -> Iterator[Check]:
     for found in broken:
         # A file that nobody names does no harm; a tool that agents.toml names keeps the service from starting.
         yield Check(f"tool {found.name}", "fail" if found.is_on else "warn", found.error)
+
+
+def _webhooks(config: Config) -> Iterator[Check]:
+    """Whether they could be sent. Whether somebody answers, `agentrt webhooks test` asks."""
+    for spec in config.webhooks:
+        is_meant = spec.why_off is None or not spec.enabled
+        yield Check(f"webhook {spec.name}", "ok" if is_meant else "warn", spec.why_off or str(spec.url))
 
 
 def _keys(config: Config) -> Check:

@@ -30,6 +30,7 @@ def show_check(invocation: Invocation) -> None:
             "agents": list(config.agents),
             "models": {name: spec.unavailable is None for name, spec in config.models.items()},
             "tools": list(config.tools),
+            "webhooks": {spec.name: spec.unavailable is None for spec in config.webhooks},
             "warnings": list(config.warnings),
         }
         out.line(json.dumps(document, ensure_ascii=False))
@@ -39,9 +40,14 @@ def show_check(invocation: Invocation) -> None:
     out.line(f"    agents {', '.join(config.agents)}")
     out.line(f"    models {', '.join(config.models)}")
     out.line(f"    tools  {', '.join(config.tools) or 'none'}")
+    if config.webhooks:
+        out.line(f"    hooks  {', '.join(spec.name for spec in config.webhooks)}")
     for spec in config.models.values():
         if spec.unavailable is not None:
             out.line(f"{out.paint('warn', 'warn')}  model {spec.name}: {spec.unavailable}")
+    for hook in config.webhooks:
+        if hook.unavailable is not None:
+            out.line(f"{out.paint('warn', 'warn')}  webhook {hook.name}: {hook.unavailable}")
     for warning in config.warnings:
         out.line(f"{out.paint('warn', 'warn')}  {warning}")
 
@@ -55,6 +61,9 @@ def show_whole(invocation: Invocation) -> None:
     out.line(out.paint("# as agentrt understands it: paths whole, times in seconds (_s), sizes in bytes", "dim"))
     for name in _TABLES:
         for line in _toml(whole[name], (name,)):
+            out.line(line)
+    for hook in whole["webhooks"]:
+        for line in ("", "[[webhooks]]", *_own_lines(hook)):
             out.line(line)
 
 
@@ -77,12 +86,17 @@ def _toml(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     if own:
         yield ""
         yield f"[{format_path(path)}]"
-        width = max(map(len, own))
-        for key, value in own.items():
-            yield f"{key:<{width}} = {toml_value(value)}"
+        yield from _own_lines(own)
     for key, value in table.items():
         if _is_table(value, path):
             yield from _toml(value, (*path, key))
+
+
+def _own_lines(table: Mapping[str, Any]) -> Iterator[str]:
+    said = {key: value for key, value in table.items() if value is not None}
+    width = max(map(len, said))
+    for key, value in said.items():
+        yield f"{key:<{width}} = {toml_value(value)}"
 
 
 def _is_table(value: object, path: tuple[str, ...]) -> bool:

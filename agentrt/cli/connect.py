@@ -14,6 +14,8 @@ from agentrt.secret import hash_key
 
 if TYPE_CHECKING:
     from agentrt.cli.remote import RemoteEngine
+    from agentrt.cli.webhook_port import WebhookDesk
+    from agentrt.store.database import Store
     from agentrt.store.lock import LockInfo
 
 _LOOK_S: Final = 1.0
@@ -41,15 +43,35 @@ async def open_shelf(config: Config, *, key: str | None) -> AsyncIterator[Shelf]
             yield server.shelf
             return
     from agentrt.cli.local import LocalShelf
+
+    async with _open_database(config) as store:
+        yield LocalShelf(store, config)
+
+
+@asynccontextmanager
+async def open_webhooks(config: Config, *, key: str | None) -> AsyncIterator[WebhookDesk]:
+    """Something to see and send webhooks with. As open_shelf, it starts nothing that waits."""
+    async with _open_server(config, key) as server:
+        if server is not None:
+            yield server.webhooks
+            return
+    from agentrt.cli.local_webhooks import LocalWebhooks
+
+    async with _open_database(config) as store:
+        yield LocalWebhooks(store, config)
+
+
+@asynccontextmanager
+async def _open_database(config: Config) -> AsyncIterator[Store]:
+    """The database, migrated only when it is new."""
     from agentrt.clock import SystemClock
     from agentrt.store.open import open_store
 
     file = database_file(config)
     is_new = file is not None and not file.exists()
-    url = config.runtime.database.reveal()
-    store = await open_store(url, clock=SystemClock(), migrate=is_new)
+    store = await open_store(config.runtime.database.reveal(), clock=SystemClock(), migrate=is_new)
     try:
-        yield LocalShelf(store, config)
+        yield store
     finally:
         await store.close()
 

@@ -40,6 +40,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "models": Entry("agentrt.cli.models:models", "List the models, or test whether they answer.", "Look"),
     "tools": Entry("agentrt.cli.tools:tools", "List the tools, show one, or call it.", "Look"),
     "threads": Entry("agentrt.cli.threads:threads", "List, show and delete threads.", "Look"),
+    "webhooks": Entry(
+        "agentrt.cli.webhooks:webhooks", "List webhooks and their deliveries, test them, send again.", "Look"
+    ),
     "config": Entry("agentrt.cli.configuration:config", "Check or show the configuration.", "Operate"),
     "doctor": Entry("agentrt.cli.doctor:doctor", "Say what works, what is missing, and how to get it.", "Operate"),
     "keys": Entry("agentrt.cli.keys:keys", "Make API keys and list them.", "Operate"),

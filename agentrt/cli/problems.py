@@ -39,6 +39,7 @@ CODES: Final = {
     "E502": "the model cannot be reached",
     "E503": "the database cannot be opened",
     "E504": "the server failed",
+    "E506": "the webhook was not accepted",
     "E601": "the run needs a person",
     "E701": "the time is over",
     "E702": "a limit ended the run",

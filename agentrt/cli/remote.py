@@ -11,6 +11,7 @@ from agentrt.cli.port import AgentRow, CallRow, Happening, MessageRow, RunBegan,
 from agentrt.cli.problems import CliError
 from agentrt.cli.remote_api import PAGE, Api, Json
 from agentrt.cli.remote_events import StreamReader
+from agentrt.cli.remote_webhooks import RemoteWebhooks
 from agentrt.errors import NotFoundError
 from agentrt.http import open_client
 
@@ -107,6 +108,7 @@ class RemoteEngine:
     def __init__(self, api: Api, names: Mapping[str, str]) -> None:
         self._api = api
         self.shelf = RemoteShelf(api, names)
+        self.webhooks = RemoteWebhooks(api)
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, TypeAlias
 
 Role: TypeAlias = Literal["plain", "strong", "dim", "accent", "ok", "warn", "bad"]
@@ -21,6 +22,7 @@ _CODES: Final[Mapping[Role, str]] = {
     "bad": "31",
 }
 _MAX_WIDTH: Final = 100
+_UNITS: Final = {"h": 3600, "min": 60, "s": 1}
 
 
 class Screen:
@@ -89,12 +91,26 @@ def _screen(stream: TextIO, environ: Mapping[str, str], color: When, *, is_quiet
 
 
 def duration(seconds: float) -> str:
-    """`12 ms`, `0.4 s`, `14 s`, `2 min 5 s`."""
+    """`12 ms`, `0.4 s`, `14 s`, `2 min 5 s`, `3 h 10 min`, `2 d 4 h`."""
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 59.5:
         return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    for size, unit, smaller in ((86_400, "d", "h"), (3600, "h", "min"), (60, "min", "s")):
+        if seconds >= size - _UNITS[smaller] / 2:
+            n, rest = divmod(round(seconds / _UNITS[smaller]), size // _UNITS[smaller])
+            return f"{n} {unit} {rest} {smaller}" if rest else f"{n} {unit}"
+    raise AssertionError(seconds)
+
+
+def ago(moment: float, now: float) -> str:
+    """`now`, `3 min ago`; a date for what is older than a week. Unix seconds."""
+    seconds = max(0, int(now) - int(moment))
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            n = seconds // size
+            is_old = unit == "d" and n > 7
+            return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d") if is_old else f"{n} {unit} ago"
+    return "now"

@@ -22,6 +22,8 @@ def banner_lines(screen: Screen, health: Health, config: Config, url: str | None
     lines += _row(screen, "models", _parts(screen, health.models))
     lines += _row(screen, "agents", [", ".join(config.agents)])
     lines += _row(screen, "tools", _parts(screen, health.tools))
+    if health.webhooks:
+        lines += _row(screen, "webhooks", _parts(screen, health.webhooks))
     lines += _row(screen, "keys", [_keys(config)])
     lines += _row(screen, "data", [health.database])
     lines += [f"{screen.paint('warning', 'warn')}   {warning}" for warning in health.warnings]

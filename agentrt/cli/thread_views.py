@@ -15,9 +15,10 @@ from agentrt.cli.choose import choose_thread
 from agentrt.cli.options import Invocation
 from agentrt.cli.port import CallRow, MessageRow, Shelf, ThreadRow
 from agentrt.cli.problems import CliError
+from agentrt.cli.screen import ago
 from agentrt.cli.tables import show_table
 from agentrt.cli.transcript import PlainTranscript, Transcript, call_label, open_transcript
-from agentrt.clock import Clock, SystemClock
+from agentrt.clock import SystemClock
 from agentrt.errors import NotFoundError
 
 _TITLE = 200
@@ -87,8 +88,9 @@ def show_threads(invocation: Invocation, found: Sequence[Summary], *, is_page_fu
     if not found:
         err.line("no threads; agentrt chat begins one")
         return
+    now = SystemClock().now()
     cells = [
-        (summary.row.id, _ago(summary.row.created_at, SystemClock()), _pairs(summary.row.metadata), summary.title)
+        (summary.row.id, ago(summary.row.created_at, now), _pairs(summary.row.metadata), summary.title)
         for summary in found
     ]
     show_table(out, ("thread", "created", "metadata", "first words"), cells, roles=("plain", "dim", "dim", "plain"))
@@ -137,14 +139,3 @@ def _print_message(invocation: Invocation, transcript: Transcript, message: Mess
 
 def _pairs(metadata: Mapping[str, str]) -> str:
     return clip(harmless(" ".join(f"{name}={value}" for name, value in metadata.items())), 40)
-
-
-def _ago(created_at: int, clock: Clock) -> str:
-    """`3 min ago`; a date for what is older than a week."""
-    seconds = max(0, int(clock.now()) - created_at)
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            n = seconds // size
-            is_old = unit == "d" and n > 7
-            return datetime.fromtimestamp(created_at, UTC).strftime("%Y-%m-%d") if is_old else f"{n} {unit} ago"
-    return "now"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, WithJsonSchema
+from pydantic import Field, JsonValue, StringConstraints
 
 from agentrt.config.fields import (
     Bool,
@@ -27,7 +27,9 @@ from agentrt.config.fields import (
     Text,
     whole_number,
 )
+from agentrt.config.response_format_table import ResponseFormat
 from agentrt.config.schema import OnBusy, Provider, ReasoningEffort, Retry, UnknownFields
+from agentrt.config.webhook_table import WebhookTable
 
 
 class RuntimeLimitsTable(Table):
@@ -256,37 +258,6 @@ class ToolTable(Table):
     ] = {}
 
 
-class ResponseFormatTable(Table):
-    """The API's `response_format`, or a file with the schema."""
-
-    type: Literal["auto", "text", "json_object", "json_schema"] | None = None
-    file: Text | None = None
-    json_schema: dict[str, JsonValue] | None = None
-
-
-def _as_table(value: object) -> object:
-    return {"type": str(value)} if isinstance(value, str) else value
-
-
-ResponseFormat = Annotated[
-    ResponseFormatTable,
-    BeforeValidator(_as_table),
-    WithJsonSchema(
-        {
-            "type": ["string", "object"],
-            "additionalProperties": False,
-            "properties": {
-                "file": {"type": "string", "description": "A JSON file with the schema of the answer."},
-                "type": {"enum": ["auto", "text", "json_object", "json_schema"]},
-                "json_schema": {"type": "object", "required": ["name", "schema"]},
-            },
-            "if": {"type": "string"},
-            "then": {"enum": ["auto", "text", "json_object"]},
-        }
-    ),
-]
-
-
 class TruncationTable(Table):
     """Which part of a long thread the model reads."""
 
@@ -415,3 +386,4 @@ class Document(Table):
     models: Annotated[dict[ModelName, ModelTable], Field(description="Models by the names that agents use.")] = {}
     tools: Annotated[dict[Name, ToolTable], Field(description="Python functions that the server runs.")] = {}
     agents: Annotated[dict[Name, AgentTable], Field(description="Assistants that this file declares.")] = {}
+    webhooks: Annotated[list[WebhookTable], Field(description="Addresses that are told what happens to runs.")] = []

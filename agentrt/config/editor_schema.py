@@ -32,6 +32,8 @@ def config_schema() -> JsonObject:
         _needs("base_url", {"enum": ["azure", "compatible"]}),
         _needs("model", {"enum": ["openai", "azure", "ollama", "compatible"]}),
     ]
+    webhooks = cast(JsonObject, cast(JsonObject, schema["properties"])["webhooks"])
+    cast(JsonObject, webhooks["items"])["required"] = ["name", "url", "secret"]
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "agents.toml of agentrt", **schema}
 
 

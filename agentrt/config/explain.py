@@ -20,6 +20,7 @@ from agentrt.suggest import closest, listed, quoted
 NAMED_TABLES: Final = ("models", "tools", "agents")
 NOT_YET: Final = "not available in this release"
 
+_TABLE_LISTS: Final[tuple[KeyPath, ...]] = (("server", "keys"), ("webhooks",))
 _LATER_PROVIDERS: Final = ("anthropic",)
 _EXPECTED: Final[Mapping[str, str]] = {
     "int_type": "a whole number",
@@ -82,8 +83,9 @@ def _wrong_type(path: KeyPath, value: object, expected: str) -> Words:
     what = f"{_shown(path, value)} is not {expected}"
     if len(path) == 2 and path[0] in NAMED_TABLES:
         return f"{path[0]} are named tables, and this is none", f"write [{path[0]}.NAME] and put the keys under it"
-    if path == ("server", "keys") and isinstance(value, dict):
-        return "server.keys is a list of tables", "write [[server.keys]] with two brackets"
+    if path in _TABLE_LISTS and isinstance(value, dict):
+        name = format_path(path)
+        return f"{name} is a list of tables", f"write [[{name}]] with two brackets"
     if expected == "a list" and isinstance(value, str):
         return what, f"put it into brackets: {path[-1]} = [{json.dumps(value, ensure_ascii=False)}]"
     if len(path) == 1 and expected == "a table":

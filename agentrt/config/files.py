@@ -20,11 +20,11 @@ from agentrt.errors import ConfigError
 
 
 class File(msgspec.Struct, frozen=True):
-    """A validated file. missing_keys: name of a model → the variable that its api_key lacks."""
+    """A validated file. missing_keys: table (`("models", "fast")`) → the variable without which it is unavailable."""
 
     source: Source
     document: Document
-    missing_keys: Mapping[str, Missing]
+    missing_keys: Mapping[KeyPath, Missing]
 
 
 def read_files(path: Path | None, environ: Mapping[str, str], report: Report) -> list[File]:
@@ -132,11 +132,11 @@ def _actual(tree: Mapping[str, object], words: KeyPath) -> KeyPath:
 
 def _file(source: Source, environ: Mapping[str, str], report: Report) -> File:
     filled = interpolate(source.tree, environ)
-    missing_keys: dict[str, Missing] = {}
+    missing_keys: dict[KeyPath, Missing] = {}
     for missing in filled.missing:
         match missing.path:
-            case ("models", str(name), "api_key"):
-                missing_keys[name] = missing
+            case ("models", str(), "api_key") | ("webhooks", int(), "url" | "secret" | "previous_secret"):
+                missing_keys.setdefault(missing.path[:-1], missing)
                 _drop(filled.tree, missing.path)
             case _ if missing.state == "not set":
                 fix = f"export {missing.variable}=…, or write ${{{missing.variable}:-default}}"

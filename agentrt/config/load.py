@@ -32,6 +32,7 @@ def load_config(
     from agentrt.config.report import Report
     from agentrt.config.service import runtime_spec, server_spec
     from agentrt.config.tools import tool_sources
+    from agentrt.config.webhooks import webhook_specs
 
     report = Report()
     files = read_files(path, process_environment() if environ is None else environ, report)
@@ -42,6 +43,7 @@ def load_config(
     agents = agent_specs(merged, models, report)
     runtime = runtime_spec(merged, agents, state_folder or folder, report)
     server = server_spec(merged, report)
+    webhooks = webhook_specs(merged, report)
     report.raise_problems()
     for file in files:
         _warn_of_literal_keys(file, report)
@@ -53,6 +55,7 @@ def load_config(
         models=models,
         tools=tools,
         agents=agents,
+        webhooks=webhooks,
         warnings=tuple(report.warnings),
     )
 
@@ -64,8 +67,9 @@ def _warn_of_literal_keys(file: File, report: Report) -> None:
     for path, text in _texts(file.source.tree):
         is_vendor_key = path[0] == "models" and path[-1] == "api_key" and _is_vendors(file, str(path[1]))
         is_own_key = path[:2] == ("server", "keys") and path[-1] == "key"
+        is_webhooks = path[0] == "webhooks" and path[-1] in ("secret", "previous_secret")
         is_literal = "${" not in text and not isinstance(text, FromText)
-        if is_literal and (is_vendor_key or is_own_key or looks_like_secret(text)):
+        if is_literal and (is_vendor_key or is_own_key or is_webhooks or looks_like_secret(text)):
             what = f'{format_path(path)} holds a key; put it into a variable and write "${{NAME}}"'
             report.warning(file.source, path, what)
 

@@ -15,6 +15,7 @@ from agentrt.config.files import File, has_path
 from agentrt.config.positions import KeyPath
 from agentrt.config.report import Report
 from agentrt.config.source import Source
+from agentrt.config.webhook_table import WebhookTable
 
 TableT = TypeVar("TableT", bound=Table)
 _MERGED = ("runtime", "server", *NAMED_TABLES)
@@ -52,6 +53,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     models: Mapping[str, Entry[ModelTable]]
     tools: Mapping[str, Entry[ToolTable]]
     agents: Mapping[str, Entry[AgentTable]]
+    webhooks: Sequence[Entry[WebhookTable]]
     names: Mapping[str, frozenset[str]]
 
     def source_of(self, path: KeyPath) -> Source:
@@ -61,7 +63,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def merge(files: Sequence[File], report: Report) -> Merged:
-    """Put the files together. A key or a named table that two files have is reported; lists of keys are joined."""
+    """Put the files together. A key or a named table that two files have is reported; lists of tables are joined."""
     _check_twice(files, report)
     documents = [file.document for file in files]
     return Merged(
@@ -76,8 +78,22 @@ def merge(files: Sequence[File], report: Report) -> Merged:
         models=_named("models", [(file, file.document.models) for file in files]),
         tools=_named("tools", [(file, file.document.tools) for file in files]),
         agents=_named("agents", [(file, file.document.agents) for file in files]),
+        webhooks=[
+            Entry(("webhooks", index), table, file)
+            for file in files
+            for index, table in enumerate(file.document.webhooks)
+        ],
         names={kind: _names(files, kind) for kind in NAMED_TABLES},
     )
+
+
+def why_missing(entry: Entry[TableT]) -> str | None:
+    """Which variable the table lacks, so that it is unavailable; None when it has all."""
+    missing = entry.file.missing_keys.get(entry.path)
+    if missing is None:
+        return None
+    state = "is not set" if missing.state == "not set" else "is empty"
+    return f"{missing.variable} {state} ({entry.source.where(missing.path)})"
 
 
 def _single(tables: Sequence[SingleT]) -> SingleT:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, get_args
 
 from agentrt.config.document import ModelTable
-from agentrt.config.merge import Entry, Merged
+from agentrt.config.merge import Entry, Merged, why_missing
 from agentrt.config.report import Report
 from agentrt.config.schema import ModelLimits, ModelSpec, Price, Provider
 from agentrt.secret import Secret
@@ -88,10 +88,8 @@ def _price(table: ModelTable) -> Price | None:
 
 
 def _why_unavailable(entry: Entry[ModelTable]) -> str | None:
-    missing = entry.file.missing_keys.get(entry.name)
-    if missing:
-        state = "is not set" if missing.state == "not set" else "is empty"
-        return f"{missing.variable} {state} ({entry.source.where(missing.path)})"
+    if (missing := why_missing(entry)) is not None:
+        return missing
     table = entry.table
     is_vendors = table.provider == "azure" or (table.provider == "openai" and table.base_url is None)
     if is_vendors and not table.api_key and not table.headers:

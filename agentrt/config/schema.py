@@ -24,6 +24,12 @@ UnknownFields: TypeAlias = Literal["error", "ignore"]
 Retry: TypeAlias = Literal["never", "idempotent"]
 ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
+WebhookEvent: TypeAlias = Literal[
+    "run.requires_action", "run.completed", "run.incomplete", "run.failed", "run.cancelled", "run.expired"
+]
+"""What webhooks can be told: that a run waits for its caller, or has ended and how. That one was created or taken up
+is no event: its caller knows the first, and nobody can act on the second."""
+
 HOSTED_TOOLS: Final = ("code_interpreter", "file_search")
 DEFAULT_PROJECT: Final = "default"
 
@@ -180,6 +186,29 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = {}
 
 
+class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [[webhooks]] table. url shows itself without its password and query. secrets: the newest first.
+
+    events: what it is told, patterns resolved, in the order of WebhookEvent. project: None = what happens in every one.
+    unavailable: why nothing can be sent (`CRM_SECRET is not set (agents.toml:31:12)`), None if it can; url and secrets
+    may be missing then.
+    """
+
+    name: str
+    url: Secret
+    secrets: tuple[Secret, ...]
+    events: tuple[WebhookEvent, ...]
+    project: str | None = None
+    timeout_s: float = 15.0
+    enabled: bool = True
+    unavailable: str | None = None
+
+    @property
+    def why_off(self) -> str | None:
+        """Why nothing is sent to it, as far as this file knows; None when it is on."""
+        return self.unavailable if self.enabled else "switched off in agents.toml"
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that agents.toml says. models always has `demo`; agents is never empty; both in the file's order.
 
@@ -193,4 +222,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     models: Mapping[str, ModelSpec]
     tools: Mapping[str, ToolSource]
     agents: Mapping[str, AgentSpec]
+    webhooks: tuple[WebhookSpec, ...] = ()
     warnings: tuple[str, ...] = ()

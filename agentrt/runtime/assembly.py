@@ -39,9 +39,15 @@ from agentrt.runtime.runs import Runs, queue_of
 from agentrt.runtime.stored_thread import StoredThread
 from agentrt.runtime.sweeper import Sweeper
 from agentrt.runtime.threads import Threads
+from agentrt.runtime.webhooks.delivery_driver import DeliveryDriver
+from agentrt.runtime.webhooks.desk import Webhooks
+from agentrt.runtime.webhooks.lanes import Lanes
+from agentrt.runtime.webhooks.outbox import Outbox
+from agentrt.runtime.webhooks.sender import Sender
 from agentrt.runtime.worker import Worker
 from agentrt.store.database import Store
 from agentrt.store.open import driver_missing, open_store
+from agentrt.store.webhook_deliveries import KIND as DELIVERY
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
 
@@ -72,6 +78,7 @@ class Runtime:
     threads: Threads
     runs: Runs
     files: Files
+    webhooks: Webhooks
 
     def __init__(
         self,
@@ -180,6 +187,7 @@ class Runtime:
             bus.listen("news", self._feeds.hear)
             bus.on_gap(self._feeds.hear_all)
         self._flusher = Flusher(self.store, bus, self.clock)
+        deliveries = self._open_webhooks(exits)
         self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
         self.assistants = Assistants(store=self.store, clock=self.clock, check_model=self.models.check)
         self.threads = Threads(store=self.store, dispatcher=self._dispatcher, bus=bus, clock=self.clock)
@@ -188,6 +196,7 @@ class Runtime:
             dispatcher=self._dispatcher,
             bus=bus,
             feeds=self._feeds,
+            outbox=self._outbox,
             clock=self.clock,
             check_model=self._check_model,
             server_tools=self._tools_of,
@@ -202,6 +211,7 @@ class Runtime:
             bus=bus,
             feeds=self._feeds,
             flusher=self._flusher,
+            outbox=self._outbox,
             clock=self.clock,
             make_performer=self._performer,
             lease_s=lease_s,
@@ -214,7 +224,7 @@ class Runtime:
             bus=bus,
             clock=self.clock,
             lease_s=lease_s,
-            drivers={"run": self._run_driver},
+            drivers={"run": self._run_driver, DELIVERY: deliveries},
         )
         self._leases = Leases(
             self._worker,
@@ -256,6 +266,17 @@ class Runtime:
             ratios=self._ratios,
         )
 
+    def _open_webhooks(self, exits: AsyncExitStack) -> DeliveryDriver:
+        specs, sender = self.config.webhooks, Sender(clock=self.clock)
+        exits.push_async_callback(sender.close)
+        self._outbox = Outbox(specs, dispatcher=self._dispatcher)
+        self.webhooks = Webhooks(specs, store=self.store, clock=self.clock, sender=sender, outbox=self._outbox)
+        # Deliveries take up places for runs, and a receiver that hangs keeps its place: a quarter is enough.
+        lanes = Lanes(width=max(1, self.config.runtime.limits.max_concurrent_runs // 4))
+        return DeliveryDriver(
+            specs, store=self.store, dispatcher=self._dispatcher, clock=self.clock, sender=sender, lanes=lanes
+        )
+
     async def _open_dispatch(self, exits: AsyncExitStack) -> tuple[Dispatcher, Bus]:
         if not self.store.is_shared:
             return LocalDispatcher(), LocalBus()
@@ -273,7 +294,10 @@ class Runtime:
     async def _start(self, exits: AsyncExitStack) -> None:
         group = await exits.enter_async_context(asyncio.TaskGroup())
         sweeper = Sweeper(
-            store=self.store, end_run=self._run_driver.end, clock=self.clock, expire_files=self.files.expire
+            store=self.store,
+            end_run=self._run_driver.end,
+            clock=self.clock,
+            expire=(self.files.expire, self.webhooks.expire),
         )
         background = [
             group.create_task(self._flusher.serve(), name="flusher"),

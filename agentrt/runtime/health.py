@@ -25,6 +25,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     models: dict[str, Part]
     tools: dict[str, Part]
+    webhooks: dict[str, Part]
     agents: list[str]
     waiting: int
     driving: int
@@ -47,6 +48,7 @@ def make_health(config: Config, tools: ToolRegistry, *, n_waiting: int, n_drivin
         database=str(config.runtime.database),
         models=models,
         tools=known | hosted,
+        webhooks={spec.name: Part(on=spec.why_off is None, why=spec.why_off) for spec in config.webhooks},
         agents=[spec.id for spec in config.agents.values()],
         waiting=n_waiting,
         driving=n_driving,

@@ -21,6 +21,7 @@ from agentrt.errors import FencedError, StoreError
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.projection import Projection
 from agentrt.runtime.wake import wake
+from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import Hold, fence, finish_job, rest_job
 from agentrt.store.run_events import NumberedEvent, append_events
@@ -37,9 +38,19 @@ class CancelWonError(Exception):
 
 
 def store_batch(
-    tx: Tx, hold: Hold, before: Run, after: Run, events: Sequence[NumberedEvent], *, now: float, dispatcher: Dispatcher
+    tx: Tx,
+    hold: Hold,
+    before: Run,
+    after: Run,
+    events: Sequence[NumberedEvent],
+    *,
+    now: float,
+    dispatcher: Dispatcher,
+    outbox: Outbox,
 ) -> None:
-    """Store events and all that they change, under the fence. A run that waits or has ended is let go of.
+    """Store events, all that they change and what webhooks are told of them, under the fence.
+
+    A run that waits or has ended is let go of.
 
     Raises FencedError when another driver holds the run, CancelWonError when a cancel came first.
     """
@@ -50,6 +61,7 @@ def store_batch(
     project(tx, hold, before, events)
     if not advance_run(tx, after):
         raise CancelWonError
+    outbox.tell(tx, after, events, project=hold.project, now=now)
     if after.status.is_terminal:
         finish_job(tx, hold.job_id)
         release_held(tx, after.spec.thread_id, now=now, dispatcher=dispatcher)
@@ -92,7 +104,7 @@ class Recorder:
 
     def __init__(
         self, hold: Hold, run: Run, seq: int, *, store: Store, bus: Bus, feeds: Feeds, flusher: Flusher,
-        dispatcher: Dispatcher, clock: Clock,
+        dispatcher: Dispatcher, outbox: Outbox, clock: Clock,
     ) -> None:  # fmt: skip
         self.hold = hold
         self._stored_run = run
@@ -102,6 +114,7 @@ class Recorder:
         self._feeds = feeds
         self._flusher = flusher
         self._dispatcher = dispatcher
+        self._outbox = outbox
         self._clock = clock
         self.pending: list[NumberedEvent] = []
         self.is_fenced = False
@@ -127,7 +140,7 @@ class Recorder:
         now = self._clock.now()
 
         def write(tx: Tx) -> None:
-            store_batch(tx, self.hold, before, after, events, now=now, dispatcher=self._dispatcher)
+            store_batch(tx, self.hold, before, after, events, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
             self._bus.notify(tx, "news", [self.hold.subject_id])
 
         await self._store.write(write)

@@ -20,6 +20,7 @@ from agentrt.engine.run import Run, RunStatus
 from agentrt.runtime.drive import Batch, Interrupt, Perform, drive, settle
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.recorder import CancelWonError, Flusher, Recorder, rest, store_batch
+from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import Hold, fence, finish_job, seize_job
 from agentrt.store.run_events import NumberedEvent, next_seq, read_events
@@ -55,6 +56,7 @@ class RunDriver:
         bus: Bus,
         feeds: Feeds,
         flusher: Flusher,
+        outbox: Outbox,
         clock: Clock,
         make_performer: Callable[[Run, str], Perform],
         lease_s: float,
@@ -65,6 +67,7 @@ class RunDriver:
         self._bus = bus
         self._feeds = feeds
         self._flusher = flusher
+        self._outbox = outbox
         self._clock = clock
         self._make_performer = make_performer
         self._lease_s = lease_s
@@ -93,7 +96,7 @@ class RunDriver:
             return BegunRun(hold, run, seq, [], word)
         after, batch = settle(run, opening, at=now)
         numbered = _numbered(hold.epoch, seq, batch)
-        store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher)
+        store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
         self._bus.notify(tx, "news", [row.id])
         return BegunRun(hold, after, seq + len(numbered), numbered, None)
 
@@ -150,7 +153,7 @@ class RunDriver:
                 last = CancelRequested()
             after, batch = settle(run, (last,), at=now)
             numbered = _numbered(hold.epoch, next_seq(tx, run_id), batch)
-            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher)
+            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
             self._bus.notify(tx, "news", [run_id])
             return numbered
 
@@ -165,7 +168,7 @@ class RunDriver:
         recorder = Recorder(
             begun.hold, run, begun.seq,
             store=self._store, bus=self._bus, feeds=self._feeds, flusher=self._flusher, dispatcher=self._dispatcher,
-            clock=self._clock,
+            outbox=self._outbox, clock=self._clock,
         )  # fmt: skip
         while True:
             try:

@@ -27,6 +27,7 @@ from agentrt.runtime.resources import resolve_resources
 from agentrt.runtime.specs import make_spec
 from agentrt.runtime.threads import add_messages, create_thread
 from agentrt.runtime.wake import wake
+from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.store.assistants import IN_CODE, Assistant, find_assistant
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import DEFAULT_QUEUE, Job, insert_job, seize_job
@@ -66,6 +67,7 @@ class Runs:
         dispatcher: Dispatcher,
         bus: Bus,
         feeds: Feeds,
+        outbox: Outbox,
         clock: Clock,
         check_model: Callable[[str], Price | None],
         server_tools: Callable[[str], Container[str]],
@@ -76,6 +78,7 @@ class Runs:
         self._dispatcher = dispatcher
         self._bus = bus
         self._feeds = feeds
+        self._outbox = outbox
         self._clock = clock
         self._check_model = check_model
         self._server_tools = server_tools
@@ -140,7 +143,7 @@ class Runs:
             results = tuple(ToolResult(call_id=call_id, output=text) for call_id, text in outputs)
             after, batch = _take_outputs(run, results, now)
             numbered = [NumberedEvent(hold.epoch, seq + i, event) for i, event in enumerate(batch)]
-            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher)
+            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
             wake(tx, self._dispatcher, run_id, now=now)
             self._bus.notify(tx, "news", [run_id])
             # (epoch - 1, any number) is before everything of this epoch and after all that was stored before it.

@@ -1,10 +1,10 @@
-"""What falls due without anybody asking: overdue runs, expired files. Idempotent, so that every process may sweep."""
+"""What falls due without anybody asking: overdue runs, old things. Idempotent, so that every process may sweep."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,7 +23,8 @@ SWEEP_EVERY_S = 5.0
 class Sweeper:
     """Sweeps for ever; the owner cancels it.
 
-    end_run: ends a run whose time is over, in one transaction. expire_files: deletes the files whose time is over.
+    end_run: ends a run whose time is over, in one transaction. expire: each deletes things whose time is over (files,
+    deliveries of webhooks), and says how many.
     """
 
     def __init__(
@@ -32,12 +33,12 @@ class Sweeper:
         store: Store,
         clock: Clock,
         end_run: Callable[[str, DeadlinePassed], Awaitable[bool]],
-        expire_files: Callable[[], Awaitable[int]],
+        expire: Sequence[Callable[[], Awaitable[int]]],
     ) -> None:
         self._store = store
         self._clock = clock
         self._end_run = end_run
-        self._expire_files = expire_files
+        self._expire = expire
 
     async def serve(self) -> None:
         """Sweep every few seconds. A database that is away is tried again the next time."""
@@ -50,7 +51,7 @@ class Sweeper:
                 log.warning("sweep.failed", extra={"error": type(error).__name__})
 
     async def sweep(self) -> int:
-        """Once: end overdue runs that nobody drives, and delete expired files. Returns how many runs.
+        """Once: end overdue runs that nobody drives, and delete what has expired. Returns how many runs.
 
         One that is being driven is ended by its driver, who has a timer.
         """
@@ -62,5 +63,6 @@ class Sweeper:
                 n_ended += await self._end_run(run_id, DeadlinePassed())
             except (FencedError, CancelWonError):
                 continue  # somebody else is at it
-        await self._expire_files()
+        for expire in self._expire:
+            await expire()
         return n_ended

@@ -18,7 +18,18 @@ from agentrt.runtime.assembly import Runtime
 from agentrt.server.errors import answer_agentrt_error, answer_http_exception
 from agentrt.server.middleware import Envelope, Gate
 from agentrt.server.openapi import build_document
-from agentrt.server.routes import assistants, files, health, messages, models, run_steps, run_streams, runs, threads
+from agentrt.server.routes import (
+    assistants,
+    files,
+    health,
+    messages,
+    models,
+    run_steps,
+    run_streams,
+    runs,
+    threads,
+    webhooks,
+)
 from agentrt.server.streams import OpenStreams
 
 # The router tries one after the other: what is asked for most often comes first.
@@ -30,6 +41,7 @@ _ROUTERS = (
     run_steps.router,
     assistants.router,
     files.router,
+    webhooks.router,
     models.router,
     health.router,
 )

@@ -80,12 +80,19 @@ class _Bound:
 
 
 def fetch_page(
-    tx: Tx, of: Listing[R], wheres: tuple[Where, ...], values: Mapping[str, Any], query: PageQuery
+    tx: Tx,
+    of: Listing[R],
+    wheres: tuple[Where, ...],
+    values: Mapping[str, Any],
+    query: PageQuery,
+    *,
+    cursors: tuple[Where, ...] | None = None,
 ) -> Page[R]:
     """One page of the rows that match one of `wheres` (no row may match two), with `values` for their parameters.
 
     `before` gives the items directly before it, still in the requested order. A cursor whose object has been
-    deleted in the meantime still marks its place, as long as its id is one of ours.
+    deleted in the meantime still marks its place, as long as its id is one of ours. cursors: which rows may mark a
+    place, when more than those that match: rows may leave a list while it is read.
     Raises NotFoundError for a cursor that never was in this list.
     """
     # `before` is read backwards from the cursor and turned round at the end.
@@ -95,7 +102,7 @@ def fetch_page(
     bounds = []
     for name, cursor, follows in (("after", query.after, True), ("before", query.before, False)):
         if cursor is not None:
-            place, by_time = _find_place(tx, of, wheres, values, cursor)
+            place, by_time = _find_place(tx, of, cursors or wheres, values, cursor)
             given |= {f"{name}_{i}": part for i, part in enumerate(place)}
             bounds.append(_Bound(name, (query.order == "asc") == follows, by_time))
     found: list[R] = []

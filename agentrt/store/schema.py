@@ -11,6 +11,7 @@ from agentrt.store.database import Record
 TABLE_MODULES = (
     "assistants",
     "commit_markers",
+    "disabled_webhooks",
     "files",
     "jobs",
     "messages",
@@ -19,6 +20,7 @@ TABLE_MODULES = (
     "runs",
     "threads",
     "vector_stores",
+    "webhook_deliveries",
     "workers",
 )
 

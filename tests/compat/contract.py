@@ -53,6 +53,7 @@ _OWN_ENDPOINTS: dict[tuple[str, str], Schema] = {
     },
 }
 _OWN_PATHS = ("/threads/{thread_id}/runs/{run_id}/stream",)
+_OWN_FAMILIES = ("/v1/webhooks",)
 
 
 class ContractError(AssertionError):
@@ -72,6 +73,11 @@ def validate_response(method: str, path_template: str, status: int, body: object
 def validate_event(event_name: str, data: object, *, closed: bool = False) -> None:
     """Check the data of a stream event: the decoded JSON, and the text `[DONE]` itself of `done`."""
     _check(_event_validator(event_name, closed), data, f"event {event_name}")
+
+
+def is_own(path: str) -> bool:
+    """Whether the document has no word for anything there: our own OpenAPI document is what holds."""
+    return any(path == family or path.startswith(f"{family}/") for family in _OWN_FAMILIES)
 
 
 def template_of(path: str) -> str:

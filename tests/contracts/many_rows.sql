@@ -10,4 +10,5 @@ INSERT INTO assistant SELECT 'asst_' || lpad(i::text, 24, '0'), 'default', 17000
 INSERT INTO file SELECT 'file-' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'x', 1, CASE WHEN i % 100 = 0 THEN 'assistants' ELSE 'vision' END, md5(i::text), CASE WHEN i % 3 = 0 THEN 1900000000 + i END FROM generate_series(1, 4000) i;
 INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1, '', '{}', 7 FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 'default', 1, 'completed', NULL FROM generate_series(1, 2000) i;
+INSERT INTO webhook_delivery SELECT 'delivery_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'crm', 'evt_' || i, 'run.completed', 'run_' || (i / 2), '{}', CASE WHEN i % 100 = 0 THEN 'failed' WHEN i % 50 = 0 THEN 'pending' ELSE 'delivered' END, NULL, 1, NULL, CASE WHEN i % 100 != 50 THEN 1700000000 + i END, '[]' FROM generate_series(1, 20000) i;
 ANALYZE

@@ -14,6 +14,7 @@ from agentrt.store.messages import Message, insert_messages
 from agentrt.store.run_steps import RunStep
 from agentrt.store.runs import StoredRun, encode_spec, encode_state, insert_run
 from agentrt.store.threads import Thread, insert_thread, take_positions
+from agentrt.store.webhook_deliveries import WebhookDelivery
 
 HOME = "default"
 
@@ -102,6 +103,24 @@ def a_file(**fields: Any) -> File:
         "sha256": "00ff",
     }
     return File(**{**values, **fields})
+
+
+def a_delivery(**fields: Any) -> WebhookDelivery:
+    """A delivery that waits for its first try."""
+    delivery_id = new_id("delivery")
+    values: dict[str, Any] = {
+        "id": delivery_id,
+        "project": HOME,
+        "created_at": _second_of(delivery_id),
+        "webhook": "crm",
+        "event_id": "evt_1",
+        "type": "run.completed",
+        "subject_id": "run_1",
+        "payload": "{}",
+        "job_id": "job_1",
+        "next_at": 1.0,
+    }
+    return WebhookDelivery(**{**values, **fields})
 
 
 def put_thread(tx: Tx, n_messages: int = 0, **fields: Any) -> Thread:

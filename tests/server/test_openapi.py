@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.compat.contract import needs_contract, template_of
+from tests.compat.contract import is_own, needs_contract, template_of
 from tests.server.api import Api
 
 Document = dict[str, Any]
@@ -52,7 +52,7 @@ async def test_every_reference_leads_somewhere(document: Document) -> None:
 @needs_contract
 async def test_our_paths_are_the_contracts(document: Document) -> None:
     for path in document["paths"]:
-        if path.startswith("/v1/"):
+        if path.startswith("/v1/") and not is_own(path):
             assert template_of(path.replace("{", "").replace("}", ""))
 
 
