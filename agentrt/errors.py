@@ -5,6 +5,7 @@
     │   ├── ThreadBusyError            400  a run is active on the thread
     │   ├── RunStateError              400  the run's status does not allow this
     │   ├── ToolOutputsMismatchError   400  submitted outputs name other calls than the pending ones
+    │   ├── TimetableError             400  a cron expression or a time zone is none
     │   └── RequestTooLargeError       413  more bytes than the server takes at once
     ├── AuthenticationError            401  no key, or a wrong one
     ├── PermissionDeniedError          403
@@ -81,6 +82,16 @@ class ToolOutputsMismatchError(InvalidRequestError):
         super().__init__(f"Expected tool outputs for call_ids {list(expected)}, got {list(got)}", param="tool_outputs")
         self.expected = tuple(expected)
         self.got = tuple(got)
+
+
+class TimetableError(InvalidRequestError):
+    """A cron expression or a time zone that is none, or is never due. what and fix: also for agents.toml's report."""
+
+    def __init__(self, what: str, fix: str, *, param: Literal["cron", "timezone"]) -> None:
+        end = "" if fix.endswith("?") else "."
+        super().__init__(f"Invalid '{param}': {what}; {fix}{end}", param=param, code="invalid_value")
+        self.what = what
+        self.fix = fix
 
 
 class RequestTooLargeError(InvalidRequestError):

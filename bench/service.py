@@ -79,7 +79,8 @@ async def serve_fake(port: int) -> None:
     from agentrt.testing.model_answers import Completion, ReceivedRequest
 
     def answer(request: ReceivedRequest) -> Completion:
-        words = [f"{time.monotonic():.6f} ", *(f"word{n} " for n in range(N_TOKENS - 1))]
+        # All of one length: the server cuts the text into equal pieces, and the first must be the whole number.
+        words = [f"{time.monotonic():<15.6f} ", *(f"{f'word{n}':<15} " for n in range(N_TOKENS - 1))]
         # An honest count: agentrt learns from it how many tokens a text has.
         n_prompt_tokens = len(json.dumps(request.body["messages"])) // 4
         return Completion(text="".join(words), n_chunks=N_TOKENS, usage=(n_prompt_tokens, N_TOKENS))
@@ -170,7 +171,7 @@ async def _follow(client: httpx.AsyncClient, path: str, body: dict[str, Any]) ->
                 last, event = event, line[7:]
             elif lag is None and event == "thread.message.delta" and line.startswith("data: "):
                 delta = json.loads(line[6:])["delta"]["content"][0]["text"]["value"]
-                lag = time.monotonic() - float(delta)
+                lag = time.monotonic() - float(delta.split()[0])
     assert (last, event) == ("thread.run.completed", "done"), (last, event)
     return lag
 

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from agentrt.cli.options import Invocation
-from agentrt.config.explain import toml_value
+from agentrt.config.explain import NAMED_TABLES, toml_value
 from agentrt.config.schema import Config
 from agentrt.config.source import format_path
 from agentrt.secret import Secret
 
-_TABLES = ("runtime", "server", "models", "tools", "agents")
+_TABLES = ("runtime", "server", "models", "tools", "agents", "schedules")
 
 
 def show_check(invocation: Invocation) -> None:
@@ -31,6 +31,7 @@ def show_check(invocation: Invocation) -> None:
             "models": {name: spec.unavailable is None for name, spec in config.models.items()},
             "tools": list(config.tools),
             "webhooks": {spec.name: spec.unavailable is None for spec in config.webhooks},
+            "schedules": list(config.schedules),
             "warnings": list(config.warnings),
         }
         out.line(json.dumps(document, ensure_ascii=False))
@@ -42,6 +43,8 @@ def show_check(invocation: Invocation) -> None:
     out.line(f"    tools  {', '.join(config.tools) or 'none'}")
     if config.webhooks:
         out.line(f"    hooks  {', '.join(spec.name for spec in config.webhooks)}")
+    if config.schedules:
+        out.line(f"    schedules {', '.join(config.schedules)}")
     for spec in config.models.values():
         if spec.unavailable is not None:
             out.line(f"{out.paint('warn', 'warn')}  model {spec.name}: {spec.unavailable}")
@@ -101,7 +104,7 @@ def _own_lines(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_table(value: object, path: tuple[str, ...]) -> bool:
     """Whether the value gets a heading of its own: the named tables do, small ones inside them stand on one line."""
-    return isinstance(value, dict) and len(path) == 1 and path[0] in ("models", "tools", "agents")
+    return isinstance(value, dict) and len(path) == 1 and path[0] in NAMED_TABLES
 
 
 def _without_nulls(value: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from agentrt.cli.local_schedules import LocalSchedules
 from agentrt.cli.port import (
     AgentRow,
     CallBegan,
@@ -58,6 +59,7 @@ class LocalShelf:
         self._store = store
         self._declared = {spec.id: spec for spec in config.agents.values()}
         self._is_running = is_running
+        self.schedules = LocalSchedules(store, config, is_running=is_running)
 
     async def agents(self) -> list[AgentRow]:
         page = await self._store.read(lambda tx: list_assistants(tx, DEFAULT_PROJECT, PageQuery(limit=_ALL)))
@@ -151,6 +153,11 @@ class LocalEngine:
     async def submit(self, thread_id: str, run_id: str, outputs: Mapping[str, str]) -> AsyncGenerator[Happening, None]:
         submitted = await self._runtime.runs.submit(DEFAULT_PROJECT, thread_id, run_id, list(outputs.items()))
         async for happening in self._happenings(thread_id, run_id, after=submitted.after):
+            yield happening
+
+    async def fire(self, schedule_id: str) -> AsyncGenerator[Happening, None]:
+        run = await self._runtime.firing.fire(DEFAULT_PROJECT, schedule_id)
+        async for happening in self._happenings(run.spec.thread_id, run.spec.id):
             yield happening
 
     async def follow(self, thread_id: str, run_id: str) -> AsyncGenerator[Happening, None]:

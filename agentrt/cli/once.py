@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,6 +16,7 @@ from agentrt.cli.options import Invocation, start_logging
 from agentrt.cli.outcome import problem_of
 from agentrt.cli.port import Engine, Happening, OutputsWanted, RunEnded
 from agentrt.cli.problems import CliError
+from agentrt.cli.schedule_views import choose_schedule
 from agentrt.cli.screen import Screen
 from agentrt.cli.transcript import SilentTranscript, Transcript, open_transcript
 from agentrt.cli.turns import Turn, play
@@ -45,8 +46,14 @@ def ask_once(invocation: Invocation, question: Question, *, key: str | None) -> 
     asyncio.run(_ask(invocation, question, key))
 
 
+def fire_once(invocation: Invocation, schedule: str, *, key: str | None) -> None:
+    """Make a schedule's run now, and print the answer. Raises as ask_once does."""
+    start_logging(invocation)
+    asyncio.run(_fire(invocation, schedule, key))
+
+
 async def _ask(invocation: Invocation, question: Question, key: str | None) -> None:
-    config, (out, err) = invocation.config, invocation.screens
+    config = invocation.config
     async with open_engine(config, key=key) as engine:
         agent = choose_agent(await engine.shelf.agents(), question.agent, config.runtime.default_agent)
         if engine.url is None:
@@ -55,16 +62,46 @@ async def _ask(invocation: Invocation, question: Question, key: str | None) -> N
             thread_id = await choose_thread(engine.shelf, question.thread)
         else:
             thread_id = await engine.new_thread(_METADATA)
-        turn = Turn(thread_id=thread_id)
         asking = engine.run(thread_id, agent.id, question.text, model=question.model)
-        watch = _Watch(engine, turn, question.timeout_s)
-        transcript, tell = _shown_on(question, out, err, is_verbose=invocation.verbosity > 0)
-        await watch.over(play(asking, turn, transcript, clock=SystemClock(), tell=tell))
-    if question.form == "json":
-        out.line(json.dumps(_result(turn, agent.id), ensure_ascii=False))
+        turn = Turn(thread_id=thread_id)
+        seen = _Seen(agent.id, question.form, turn, _Watch(engine, turn, question.timeout_s))
+        await _see(invocation, seen, asking)
+    _end(invocation, seen)
+
+
+async def _fire(invocation: Invocation, text: str, key: str | None) -> None:
+    async with open_engine(invocation.config, key=key) as engine:
+        schedule = choose_schedule(await engine.shelf.schedules.all(), text)
+        turn = Turn()
+        form: Form = "json" if invocation.is_json else "text"
+        seen = _Seen(schedule.assistant_id, form, turn, _Watch(engine, turn, None))
+        await _see(invocation, seen, engine.fire(schedule.id))
+    _end(invocation, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A run that is seen to its end, and how it is shown."""
+
+    agent_id: str
+    form: Form
+    turn: Turn
+    watch: _Watch
+
+
+async def _see(invocation: Invocation, seen: _Seen, happenings: AsyncGenerator[Happening, None]) -> None:
+    transcript, tell = _shown_on(seen.form, *invocation.screens, is_verbose=invocation.verbosity > 0)
+    await seen.watch.over(play(happenings, seen.turn, transcript, clock=SystemClock(), tell=tell))
+
+
+def _end(invocation: Invocation, seen: _Seen) -> None:
+    """Raises CliError unless the run completed, KeyboardInterrupt after Ctrl-C."""
+    turn, (out, err) = seen.turn, invocation.screens
+    if seen.form == "json":
+        out.line(json.dumps(_result(turn, seen.agent_id), ensure_ascii=False))
     if invocation.verbosity and isinstance(turn.rest, RunEnded):
-        err.line(err.paint(f"{turn.rest.spent.total_tokens} tokens · {turn.run_id} · {thread_id}", "dim"))
-    watch.raise_why()
+        err.line(err.paint(f"{turn.rest.spent.total_tokens} tokens · {turn.run_id} · {turn.thread_id}", "dim"))
+    seen.watch.raise_why()
     problem = problem_of(turn)
     if problem is not None:
         raise problem
@@ -112,11 +149,11 @@ class _Watch:
 
 
 def _shown_on(
-    question: Question, out: Screen, err: Screen, *, is_verbose: bool
+    form: Form, out: Screen, err: Screen, *, is_verbose: bool
 ) -> tuple[Transcript, Callable[[Happening], None] | None]:
-    if question.form == "text":
+    if form == "text":
         return open_transcript(out, err, clock=SystemClock(), is_verbose=is_verbose), None
-    if question.form == "json":
+    if form == "json":
         return SilentTranscript(), None
     return SilentTranscript(), lambda happening: out.line(_line(happening))
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from agentrt.cli.schedule_port import ScheduleShelf
+
 RunEnd: TypeAlias = Literal["completed", "failed", "incomplete", "cancelled", "expired"]
 
 
@@ -127,6 +129,9 @@ Happening: TypeAlias = RunBegan | TextPiece | MessageEnded | CallBegan | CallEnd
 class Shelf(Protocol):
     """Reads and deletes what is stored, in the project `default`."""
 
+    @property
+    def schedules(self) -> ScheduleShelf: ...
+
     async def agents(self) -> list[AgentRow]:
         """Every assistant, the declared ones first."""
         ...
@@ -181,6 +186,10 @@ class Engine(Protocol):
 
     async def active_run(self, thread_id: str) -> str | None:
         """The id of the run that keeps the thread busy."""
+        ...
+
+    def fire(self, schedule_id: str) -> AsyncGenerator[Happening, None]:
+        """Make a schedule's run now. Raises AgentrtError, CliError."""
         ...
 
     def follow(self, thread_id: str, run_id: str) -> AsyncGenerator[Happening, None]:

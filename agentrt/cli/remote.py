@@ -11,6 +11,7 @@ from agentrt.cli.port import AgentRow, CallRow, Happening, MessageRow, RunBegan,
 from agentrt.cli.problems import CliError
 from agentrt.cli.remote_api import PAGE, Api, Json
 from agentrt.cli.remote_events import StreamReader
+from agentrt.cli.remote_schedules import RemoteSchedules
 from agentrt.cli.remote_webhooks import RemoteWebhooks
 from agentrt.errors import NotFoundError
 from agentrt.http import open_client
@@ -34,6 +35,7 @@ class RemoteShelf:
     def __init__(self, api: Api, names: Mapping[str, str]) -> None:
         self._api = api
         self._names = names
+        self.schedules = RemoteSchedules(api)
 
     async def agents(self) -> list[AgentRow]:
         rows = [
@@ -136,6 +138,11 @@ class RemoteEngine:
         path = f"/threads/{thread_id}/runs/{run_id}/submit_tool_outputs"
         yield RunBegan(run_id, thread_id)
         async for happening in self._happenings("POST", path, {"tool_outputs": rows, "stream": True}):
+            yield happening
+
+    async def fire(self, schedule_id: str) -> AsyncGenerator[Happening, None]:
+        run = await self._api.call("POST", f"/schedules/{quote(schedule_id, safe='')}/run")
+        async for happening in self.follow(run["thread_id"], run["id"]):
             yield happening
 
     async def follow(self, thread_id: str, run_id: str) -> AsyncGenerator[Happening, None]:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from agentrt.config.answers import ResponseFormatTable
 from agentrt.config.document import AgentTable
 from agentrt.config.merge import Entry, Merged
 from agentrt.config.report import Report
 from agentrt.config.resolve import find_model
-from agentrt.config.response_format_table import ResponseFormatTable
 from agentrt.config.schema import (
     HOSTED_TOOLS,
     AgentLimits,

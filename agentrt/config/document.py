@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from agentrt.config.answers import ResponseFormat
 from agentrt.config.fields import (
     Bool,
     Duration,
@@ -27,8 +28,8 @@ from agentrt.config.fields import (
     Text,
     whole_number,
 )
-from agentrt.config.response_format_table import ResponseFormat
 from agentrt.config.schema import OnBusy, Provider, ReasoningEffort, Retry, UnknownFields
+from agentrt.config.timers import RetentionTable, ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
 
 
@@ -53,7 +54,7 @@ class RuntimeLimitsTable(Table):
 class RuntimeTable(Table):
     """Storage and the bounds of all runs."""
 
-    LATER = ("retention", "telemetry")
+    LATER = ("telemetry",)
 
     database: Annotated[
         Text | None,
@@ -93,6 +94,7 @@ class RuntimeTable(Table):
             examples=["postgresql://agentrt@db.internal/agentrt"],
         ),
     ] = None
+    retention: RetentionTable = RetentionTable()
     limits: RuntimeLimitsTable = RuntimeLimitsTable()
 
 
@@ -387,3 +389,6 @@ class Document(Table):
     tools: Annotated[dict[Name, ToolTable], Field(description="Python functions that the server runs.")] = {}
     agents: Annotated[dict[Name, AgentTable], Field(description="Assistants that this file declares.")] = {}
     webhooks: Annotated[list[WebhookTable], Field(description="Addresses that are told what happens to runs.")] = []
+    schedules: Annotated[
+        dict[Name, ScheduleTable], Field(description="Messages that agents get again and again, at set times.")
+    ] = {}

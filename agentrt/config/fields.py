@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from agentrt.config.environment import FromText
-from agentrt.config.quantities import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from agentrt.config.quantities import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_period, parse_size
 
 
 def wrong(what: str, fix: str) -> PydanticCustomError:
@@ -63,6 +63,11 @@ Duration = Annotated[
     _quantity(parse_duration, "a duration", 'seconds as a number, or a text such as "60s", "10m" or "1h30m"'),
     WithJsonSchema({"type": ["number", "string"], "pattern": f"^{DURATION_PATTERN}$"}),
 ]
+Period = Annotated[
+    float | None,
+    _quantity(parse_period, "a period", '"forever", or a duration such as "14d" or "12h"'),
+    WithJsonSchema({"type": ["number", "string"], "pattern": f"^(forever|{DURATION_PATTERN})$"}),
+]
 Size = Annotated[
     int,
     _quantity(parse_size, "a size", 'bytes as a number, or a text such as "256KB" or "2MB"'),
@@ -74,10 +79,12 @@ _NAME = r"^[A-Za-z0-9_-]{1,64}$"
 _MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"
 _HASH = r"^sha256:[0-9a-f]{64}$"
 _PREFIX = r"^(/[^/\s]+)*$"
+THREAD_PATTERN: Final = r"^(new|same|thread_[A-Za-z0-9_-]{1,120})$"
 PATTERNS: Final[Mapping[str, tuple[str, str]]] = {
     _NAME: ("a name", "up to 64 letters, digits, _ and -"),
     _MODEL_NAME: ("a name", "up to 128 letters, digits and . _ : / @ -, a letter or digit first"),
     _HASH: ("a hash", 'the text "sha256:" and 64 small hex digits, as `agentrt keys create` prints it'),
+    THREAD_PATTERN: ("a thread", '"new", "same", or the id of a thread, thread_…'),
     _PREFIX: ("a path prefix", '"" or a slash and a path without a slash at its end, such as "/ai"'),
 }
 Name = Annotated[str, StringConstraints(pattern=_NAME)]

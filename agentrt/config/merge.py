@@ -15,6 +15,7 @@ from agentrt.config.files import File, has_path
 from agentrt.config.positions import KeyPath
 from agentrt.config.report import Report
 from agentrt.config.source import Source
+from agentrt.config.timers import ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
 
 TableT = TypeVar("TableT", bound=Table)
@@ -54,6 +55,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     tools: Mapping[str, Entry[ToolTable]]
     agents: Mapping[str, Entry[AgentTable]]
     webhooks: Sequence[Entry[WebhookTable]]
+    schedules: Mapping[str, Entry[ScheduleTable]]
     names: Mapping[str, frozenset[str]]
 
     def source_of(self, path: KeyPath) -> Source:
@@ -83,6 +85,7 @@ def merge(files: Sequence[File], report: Report) -> Merged:
             for file in files
             for index, table in enumerate(file.document.webhooks)
         ],
+        schedules=_named("schedules", [(file, file.document.schedules) for file in files]),
         names={kind: _names(files, kind) for kind in NAMED_TABLES},
     )
 

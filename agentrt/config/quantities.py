@@ -32,6 +32,11 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
+def parse_period(value: object) -> float | None:
+    """As parse_duration; `forever` is None."""
+    return None if value == "forever" else parse_duration(value)
+
+
 def parse_size(value: object) -> int:
     """Bytes, more than zero; 1 KB is 1024 bytes, as in Docker. Raises ValueError if value is no size."""
     if isinstance(value, str):

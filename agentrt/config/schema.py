@@ -43,6 +43,15 @@ class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_tool_output_bytes: int = 256 * 1024
 
 
+class RetentionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what is kept: threads since their last message or run, files since their upload, a run's events since
+    its end. None = for ever."""
+
+    threads_s: float | None = None
+    files_s: float | None = None
+    events_s: float | None = 14 * 86_400.0
+
+
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """database is a URL, with an absolute path if it names a SQLite file; its text without the password is str().
 
@@ -54,6 +63,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     default_agent: str
     run_expiry_s: float = 600.0
+    retention: RetentionSpec = RetentionSpec()
     lease_s: float = 15.0
     listen_url: Secret | None = None
     limits: RuntimeLimits = RuntimeLimits()
@@ -209,6 +219,25 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
         return self.unavailable if self.enabled else "switched off in agents.toml"
 
 
+class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [schedules.*] table. assistant_id: its agent's id. thread: `new`, `same`, or a thread's id.
+
+    on_busy: None = the thread's or the agent's policy. catch_up_s: how late a missed due time still makes its run.
+    """
+
+    name: str
+    id: str
+    cron: str
+    timezone: str
+    assistant_id: str
+    message: str
+    thread: str = "new"
+    on_busy: OnBusy | None = None
+    catch_up_s: float = 3600.0
+    enabled: bool = True
+    metadata: Mapping[str, str] = {}
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that agents.toml says. models always has `demo`; agents is never empty; both in the file's order.
 
@@ -223,4 +252,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tools: Mapping[str, ToolSource]
     agents: Mapping[str, AgentSpec]
     webhooks: tuple[WebhookSpec, ...] = ()
+    schedules: Mapping[str, ScheduleSpec] = {}
     warnings: tuple[str, ...] = ()

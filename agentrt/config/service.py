@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from agentrt.config.document import KeyTable, RuntimeTable
 from agentrt.config.merge import Entry, Merged
 from agentrt.config.report import Report
-from agentrt.config.schema import AgentSpec, KeySpec, RuntimeLimits, RuntimeSpec, ServerSpec
+from agentrt.config.schema import AgentSpec, KeySpec, RetentionSpec, RuntimeLimits, RuntimeSpec, ServerSpec
 from agentrt.secret import Secret, hash_key, redact
 from agentrt.suggest import did_you_mean, listed
 
@@ -34,6 +34,11 @@ def runtime_spec(merged: Merged, agents: Mapping[str, AgentSpec], state_folder: 
         run_expiry_s=table.run_expiry,
         lease_s=table.lease,
         listen_url=None if table.listen_url is None else Secret(table.listen_url, shown=redact(table.listen_url)),
+        retention=RetentionSpec(
+            threads_s=table.retention.threads,
+            files_s=table.retention.files,
+            events_s=table.retention.events,
+        ),
         limits=RuntimeLimits(
             max_steps=table.limits.max_steps,
             max_parallel_tools=table.limits.max_parallel_tools,

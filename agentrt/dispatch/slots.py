@@ -51,8 +51,11 @@ class Slots:
                 return group.create_task(self._drive(handle, job_id), name=f"drive {job_id}")
 
             self._start, self._n = start, n
-            self._fill()
-            await self._draining.wait()
+            try:
+                self._fill()
+                await self._draining.wait()
+            finally:
+                self._draining.set()  # also when it is cancelled: the group takes nothing more
 
     async def drain(self, grace_s: float) -> None:
         """Start nothing new, give what is driven grace_s to end, then cancel it and wait for its end."""

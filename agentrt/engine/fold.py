@@ -37,6 +37,24 @@ def fold(events: Iterable[ev.Event]) -> Run:
     return run
 
 
+def last_event(run: Run) -> ev.Event:
+    """The event that ended a run, told by what the run has become: for one whose log is not kept any more."""
+    at, error = run.ended_at or 0.0, run.last_error or LastError("server_error", "")
+    match run.status:
+        case RunStatus.COMPLETED:
+            return ev.RunCompleted(at=at)
+        case RunStatus.FAILED:
+            return ev.RunFailed(code=error.code, message=error.message, at=at)
+        case RunStatus.INCOMPLETE:
+            return ev.RunIncomplete(limit=run.limit or "max_steps", message=error.message, at=at)
+        case RunStatus.CANCELLED:
+            return ev.RunCancelled(at=at)
+        case RunStatus.EXPIRED:
+            return ev.RunExpired(at=at)
+        case _:
+            raise ForbiddenTransitionError(f"run {run.spec.id} ({run.status}) has not ended")
+
+
 def _to(run: Run, status: RunStatus) -> None:
     if status not in TRANSITIONS[run.status]:
         raise ForbiddenTransitionError(f"run {run.spec.id}: {run.status} cannot become {status}")

@@ -23,9 +23,11 @@ from agentrt.files.blobs import DiskBlobs
 from agentrt.models.client import ModelClient
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.assistants import HOME_PROJECT, Assistants
-from agentrt.runtime.declared import assistant_of, declared_assistants, load_tools
+from agentrt.runtime.declared import assistant_of, declared_assistants, declared_schedules, load_tools
+from agentrt.runtime.expiry import expire_runs, expire_vector_stores
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.files import Files
+from agentrt.runtime.firing import Firing
 from agentrt.runtime.fleet_clock import FleetClock
 from agentrt.runtime.health import Health, make_health
 from agentrt.runtime.history import StoredHistory
@@ -34,10 +36,12 @@ from agentrt.runtime.models import Models
 from agentrt.runtime.perform import Performer, TokenRatios
 from agentrt.runtime.recorder import Flusher
 from agentrt.runtime.requests import NewThread
+from agentrt.runtime.retention import RETENTION_EVERY_S, Retention
 from agentrt.runtime.run_driver import RunDriver
 from agentrt.runtime.runs import Runs, queue_of
+from agentrt.runtime.schedules import Schedules
 from agentrt.runtime.stored_thread import StoredThread
-from agentrt.runtime.sweeper import Sweeper
+from agentrt.runtime.sweeper import Sweep, Sweeper
 from agentrt.runtime.threads import Threads
 from agentrt.runtime.webhooks.delivery_driver import DeliveryDriver
 from agentrt.runtime.webhooks.desk import Webhooks
@@ -79,6 +83,8 @@ class Runtime:
     runs: Runs
     files: Files
     webhooks: Webhooks
+    schedules: Schedules
+    firing: Firing
 
     def __init__(
         self,
@@ -203,6 +209,8 @@ class Runtime:
             max_steps=config.runtime.limits.max_steps,
             expires_after_s=config.runtime.run_expiry_s,
         )
+        self.schedules = Schedules(store=self.store, clock=self.clock)
+        self.firing = Firing(store=self.store, runs=self.runs, clock=self.clock)
         self._ratios = TokenRatios()
         lease_s = config.runtime.lease_s
         self._run_driver = RunDriver(
@@ -236,6 +244,7 @@ class Runtime:
             lease_s=lease_s,
         )
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
+        await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
         await self._start(exits)
 
     def _check_model(self, name: str) -> Price | None:
@@ -293,12 +302,7 @@ class Runtime:
 
     async def _start(self, exits: AsyncExitStack) -> None:
         group = await exits.enter_async_context(asyncio.TaskGroup())
-        sweeper = Sweeper(
-            store=self.store,
-            end_run=self._run_driver.end,
-            clock=self.clock,
-            expire=(self.files.expire, self.webhooks.expire),
-        )
+        sweeper = Sweeper(self._sweeps(), clock=self.clock)
         background = [
             group.create_task(self._flusher.serve(), name="flusher"),
             group.create_task(self._leases.serve(), name="leases"),
@@ -320,6 +324,20 @@ class Runtime:
             await self._leases.end()
 
         exits.push_async_callback(stop)
+
+    def _sweeps(self) -> list[Sweep]:
+        retention = Retention(
+            self.config.runtime.retention, store=self.store, clock=self.clock, threads=self.threads, files=self.files
+        )
+
+        return [
+            Sweep("runs", lambda: expire_runs(self.store, self._run_driver.end, now=self.clock.now())),
+            Sweep("files", self.files.expire),
+            Sweep("vector_stores", lambda: expire_vector_stores(self.store, now=self.clock.now())),
+            Sweep("schedules", self.firing.sweep),
+            Sweep("webhooks", self.webhooks.expire),
+            Sweep("retention", retention.sweep, RETENTION_EVERY_S),
+        ]
 
 
 def _needs_postgres(role: Role, config: Config) -> StoreError:

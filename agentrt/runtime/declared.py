@@ -1,4 +1,4 @@
-"""[agents.*] and [tools.*] of a Config → assistants and tools."""
+"""[agents.*], [tools.*] and [schedules.*] of a Config → assistants, tools and schedules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agentrt.config.schema import AgentSpec, Config, ToolSource
+from agentrt.config.schema import AgentSpec, Config, ScheduleSpec, ToolSource
 from agentrt.engine.spec import (
     CodeInterpreterTool,
     FileSearchTool,
@@ -21,6 +21,7 @@ from agentrt.engine.spec import (
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.assistants import HOME_PROJECT
 from agentrt.store.assistants import DECLARED, IN_CODE, Assistant
+from agentrt.store.schedules import Schedule
 from agentrt.toolkit.discover import load_tool
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
@@ -108,9 +109,12 @@ def _assistant(spec: AgentSpec, tools: ToolRegistry, *, now: float) -> Assistant
 
 
 def _hashed(assistant: Assistant) -> Assistant:
-    said = msgspec.json.encode(assistant.model_dump(exclude={"created_at"}), order="sorted")
-    assistant.declared_hash = hashlib.sha256(said).hexdigest()
+    assistant.declared_hash = _hash_of(assistant)
     return assistant
+
+
+def _hash_of(said: Assistant | Schedule) -> str:
+    return hashlib.sha256(msgspec.json.encode(said.model_dump(exclude={"created_at"}), order="sorted")).hexdigest()
 
 
 def _defaults(spec: AgentSpec) -> RunDefaults:
@@ -132,3 +136,29 @@ def _choice(word: str) -> ToolChoice:
     if word in _MODES:
         return msgspec.convert({"mode": word}, ToolChoice)
     return ToolChoice("function", word)
+
+
+def declared_schedules(config: Config, *, now: float) -> list[Schedule]:
+    """The schedules that agents.toml declares, each with a hash of what it says."""
+    return [_schedule(spec, now=now) for spec in config.schedules.values()]
+
+
+def _schedule(spec: ScheduleSpec, *, now: float) -> Schedule:
+    schedule = Schedule(
+        id=spec.id,
+        project=HOME_PROJECT,
+        created_at=int(now),
+        origin=DECLARED,
+        name=spec.name,
+        cron=spec.cron,
+        timezone=spec.timezone,
+        assistant_id=spec.assistant_id,
+        message=spec.message,
+        thread=spec.thread,
+        on_busy=spec.on_busy,
+        catch_up_s=int(spec.catch_up_s),
+        is_enabled=spec.enabled,
+        meta=dict(spec.metadata),
+    )
+    schedule.declared_hash = _hash_of(schedule)
+    return schedule

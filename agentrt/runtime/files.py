@@ -5,14 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from agentrt.clock import Clock
 from agentrt.errors import NotFoundError, UnavailableError
 from agentrt.files.blobs import Blobs, Received
 from agentrt.ids import new_id
 from agentrt.store.database import Store, Tx
-from agentrt.store.files import File, delete_file, find_file, insert_file, list_expired_files
-from agentrt.store.tool_resources import forget_code_file
+from agentrt.store.files import (
+    File,
+    date_files,
+    delete_file,
+    find_file,
+    insert_file,
+    keep_file,
+    list_expired_files,
+    list_old_files,
+    list_undated_files,
+)
+from agentrt.store.tool_resources import forget_code_file, is_listed_by_assistant
+from agentrt.store.vector_stores import is_in_vector_store
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -21,6 +33,7 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 BATCH_FILES_LIVE_S = 30 * 24 * 3600
 """Files for batches go after a month unless their upload says otherwise. Source: API reference, files."""
 
+_BATCH = 100
 _WEBP = (b"RIFF", b"WEBP")
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -63,6 +76,7 @@ class Files:
             purpose=purpose,
             sha256=received.sha256,
             expires_at=None if expires_after_s is None else now + expires_after_s,
+            kept_at=now,
         )
         async with self._sharing:
             await received.keep()
@@ -102,6 +116,33 @@ class Files:
             sha256, is_last = await self._store.write(write)
             if is_last:
                 await self._blobs.delete(sha256)
+
+    async def delete_old(self, *, before: float) -> int:
+        """Delete the files that were uploaded before a time, of every project; how many there were.
+
+        What has an expiry of its own is left to it. What a vector store holds or an assistant names is kept; a thread
+        or a message that names a file does not keep it.
+        """
+        while undated := await self._store.read(lambda tx: list_undated_files(tx, limit=_BATCH)):
+            await self._store.write(partial(date_files, file_ids=undated))
+        n = 0
+        while old := await self._store.read(lambda tx: list_old_files(tx, before=before, limit=_BATCH)):
+            for file in old:
+                n += await self._delete_unless_in_use(file)
+        return n
+
+    async def _delete_unless_in_use(self, file: File) -> bool:
+        def look(tx: Tx) -> bool:
+            return is_in_vector_store(tx, file.id) or is_listed_by_assistant(tx, file.project, file.id)
+
+        if await self._store.read(look):
+            await self._store.write(lambda tx: keep_file(tx, file.id, now=self._clock.now()))
+            return False
+        try:
+            await self.delete(file.project, file.id)
+        except NotFoundError:  # its owner was faster
+            return False
+        return True
 
     async def expire(self) -> int:
         """Delete the files whose time is over; how many there were."""

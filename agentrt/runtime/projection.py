@@ -27,10 +27,12 @@ class Projection:
         self._step_changes: dict[str, dict[str, Any]] = {}
         self._message_changes: dict[str, dict[str, Any]] = {}
         self._discarded: set[str] = set()
+        self._at = 0.0
 
     def see(self, event: ev.Event, after: Run) -> None:
         """Take one event in."""
         at = int(event.at)
+        self._at = event.at
         match event:
             case ev.StepCreated():
                 self._steps[event.step_id] = self._new_step(event)
@@ -54,7 +56,8 @@ class Projection:
     def write(self, tx: Tx) -> None:
         """Write the rows. May run again when its transaction is."""
         if self._steps or self._messages:
-            pos = take_positions(tx, self._spec.thread_id, len(self._steps) + len(self._messages))
+            n = len(self._steps) + len(self._messages)
+            pos = take_positions(tx, self._spec.thread_id, n, now=self._at)
             records: list[RunStep | Message] = [*self._steps.values(), *self._messages.values()]
             for place, record in enumerate(sorted(records, key=_made_at), start=pos):
                 record.pos = place

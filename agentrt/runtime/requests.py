@@ -42,7 +42,10 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """Overrides replace what the assistant says; instructions_suffix is appended to it."""
+    """Overrides replace what the assistant says; instructions_suffix is appended to it.
+
+    schedule_id: the schedule that makes the run.
+    """
 
     assistant_id: str
     model: str | None = None
@@ -63,6 +66,27 @@ class NewRun:
     metadata: dict[str, str] = field(default_factory=dict)
     on_busy: OnBusy | None = None
     action_ttl_s: float | None = None
+    schedule_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSchedule:
+    """What is asked of an assistant again and again. thread: `new` for each run, `same` for all, or a thread's id.
+
+    cron: five fields, read in the time zone. catch_up_s: how late a due time that was missed still makes its run.
+    metadata: the runs get it, too, and the threads that are made for them.
+    """
+
+    cron: str
+    assistant_id: str
+    message: str
+    name: str | None = None
+    timezone: str = "UTC"
+    thread: str = "new"
+    on_busy: OnBusy | None = None
+    catch_up_s: int = 3600
+    enabled: bool = True
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from agentrt.store.vector_stores import (
     attach_files,
     find_vector_store,
     insert_vector_store,
+    touch_vector_stores,
 )
 
 THREAD_STORE_DAYS = 7
@@ -74,6 +75,15 @@ def attach(tx: Tx, thread: Thread, attachments: Sequence[Attachment], *, now: fl
     if resources != thread.tool_resources:
         thread.tool_resources = resources
         update_thread(tx, thread.id, {"tool_resources": resources})
+
+
+def touch_stores(tx: Tx, *resources: JsonObject, now: float) -> None:
+    """Count the vector stores that these tool_resources name as used by a run."""
+    store_ids: set[str] = set()
+    for found in resources:
+        search = found.get("file_search")
+        store_ids.update(_strings(search.get("vector_store_ids") if isinstance(search, dict) else None))
+    touch_vector_stores(tx, store_ids, now=now)
 
 
 def _add_code_file(resources: JsonObject, file_id: str, *, param: str) -> None:

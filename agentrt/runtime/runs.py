@@ -13,6 +13,7 @@ from agentrt.clock import Clock
 from agentrt.dispatch.ports import Bus, Dispatcher
 from agentrt.engine.commands import Conclude
 from agentrt.engine.events import Event, OutputsSubmitted, RunCreated, RunQueued, ThreadCreated
+from agentrt.engine.fold import last_event
 from agentrt.engine.loop import apply, next_command
 from agentrt.engine.message import ToolResult
 from agentrt.engine.run import Run, RunStatus
@@ -23,7 +24,7 @@ from agentrt.runtime.busy import busy_policy, request_cancel
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.recorder import store_batch
 from agentrt.runtime.requests import NewRun, NewThread
-from agentrt.runtime.resources import resolve_resources
+from agentrt.runtime.resources import resolve_resources, touch_stores
 from agentrt.runtime.specs import make_spec
 from agentrt.runtime.threads import add_messages, create_thread
 from agentrt.runtime.wake import wake
@@ -40,6 +41,7 @@ from agentrt.store.runs import (
     find_active_run,
     find_run,
     insert_run,
+    load_run,
     update_run,
 )
 from agentrt.store.threads import Thread, find_thread, take_positions
@@ -90,38 +92,42 @@ class Runs:
 
         Raises NotFoundError, ModelNotFoundError, ThreadBusyError (policy `reject`), InvalidRequestError.
         """
-
-        def write(tx: Tx) -> Run:
-            thread = find_thread(tx, project, thread_id)
-            # Takes the thread's row lock first: whoever checks for an active run after this sees every other one.
-            first_pos = take_positions(tx, thread_id, len(new.messages) + 1)
-            assistant = find_assistant(tx, project, new.assistant_id)
-            is_held = self._make_way(tx, thread, new)
-            add_messages(tx, thread, new.messages, first_pos=first_pos, now=self._clock.now())
-            position = first_pos + len(new.messages)
-            return self._insert(tx, thread, assistant, new, position=position, is_held=is_held, run_id=run_id)
-
         try:
-            return await self._store.write(write)
+            return await self._store.write(lambda tx: self.create_in(tx, project, thread_id, new, run_id=run_id))
         except IntegrityError as error:
             active = await self._store.read(lambda tx: find_active_run(tx, thread_id))
             if active is None:
                 raise
             raise ThreadBusyError(thread_id=thread_id, run_id=active.id, adding="run") from error
 
+    def create_in(self, tx: Tx, project: str, thread_id: str, new: NewRun, *, run_id: str | None = None) -> Run:
+        """As create, in a transaction of the caller's."""
+        now = self._clock.now()
+        thread = find_thread(tx, project, thread_id)
+        # Takes the thread's row lock first: whoever checks for an active run after this sees every other one.
+        first_pos = take_positions(tx, thread_id, len(new.messages) + 1, now=now)
+        assistant = find_assistant(tx, project, new.assistant_id)
+        is_held = self._make_way(tx, thread, new)
+        add_messages(tx, thread, new.messages, first_pos=first_pos, now=now)
+        position = first_pos + len(new.messages)
+        return self._insert(tx, thread, assistant, new, position=position, is_held=is_held, run_id=run_id)
+
     async def create_with_thread(self, project: str, thread: NewThread, new: NewRun) -> Run:
         """A new thread with a run on it, in one transaction. Raises as create and Threads.create do."""
+        return await self._store.write(lambda tx: self.create_with_thread_in(tx, project, thread, new))
 
-        def write(tx: Tx) -> Run:
-            assistant = find_assistant(tx, project, new.assistant_id)
-            made = create_thread(tx, project, thread, now=self._clock.now())
-            position = take_positions(tx, made.id, 1)
-            info = ThreadInfo(
-                id=made.id, created_at=made.created_at, metadata=made.meta, tool_resources=made.tool_resources
-            )
-            return self._insert(tx, made, assistant, new, position=position, thread_created=info)
-
-        return await self._store.write(write)
+    def create_with_thread_in(
+        self, tx: Tx, project: str, thread: NewThread, new: NewRun, *, run_id: str | None = None
+    ) -> Run:
+        """As create_with_thread, in a transaction of the caller's."""
+        now = self._clock.now()
+        assistant = find_assistant(tx, project, new.assistant_id)
+        made = create_thread(tx, project, thread, now=now)
+        position = take_positions(tx, made.id, 1, now=now)
+        info = ThreadInfo(
+            id=made.id, created_at=made.created_at, metadata=made.meta, tool_resources=made.tool_resources
+        )
+        return self._insert(tx, made, assistant, new, position=position, thread_created=info, run_id=run_id)
 
     async def submit(self, project: str, thread_id: str, run_id: str, outputs: Sequence[tuple[str, str]]) -> Submitted:
         """Give a waiting run the outputs (call id, text) of exactly its pending calls. Accepted once.
@@ -183,11 +189,12 @@ class Runs:
         """A run's events after a place (epoch, seq), stored and live, until it is terminal or waits for its caller.
 
         is_resumed: go on past waits that are over. The caller has checked that the run is the project's.
+        Of a run whose events retention has deleted, only the last one comes, whatever `after` says.
         Raises UnavailableError when the server shuts down.
         """
 
         async def read(place: tuple[int, int] | None) -> list[NumberedEvent]:
-            return await self._store.read(lambda tx: read_events(tx, run_id, after=place))
+            return await self._store.read(lambda tx: _read_log(tx, run_id, after=place))
 
         return self._feeds.follow(run_id, read, after=after, is_resumed=is_resumed)
 
@@ -236,8 +243,10 @@ class Runs:
                 spec=encode_spec(spec),
                 state=encode_state(run),
                 meta=encode_meta(spec.metadata),
+                schedule_id=new.schedule_id,
             ),
         )
+        touch_stores(tx, thread.tool_resources, spec.tool_resources, now=now)
         queue = queue_of(assistant.id) if assistant.origin == IN_CODE else DEFAULT_QUEUE
         ready_at = None if is_held else now
         job = Job(id=spec.id, kind="run", subject_id=spec.id, project=thread.project, queue=queue, ready_at=ready_at)
@@ -271,6 +280,15 @@ class Runs:
 def queue_of(assistant_id: str) -> str:
     """The queue of runs of an agent that lives in one program's code: only a process that has adopted it takes them."""
     return f"agent:{assistant_id}"
+
+
+def _read_log(tx: Tx, run_id: str, *, after: tuple[int, int] | None) -> list[NumberedEvent]:
+    found = read_events(tx, run_id, after=after)
+    row = None if found else load_run(tx, run_id)
+    if row is None or row.events_gone_at is None:
+        return found
+    epoch, seq = after or (0, -1)
+    return [NumberedEvent(epoch, seq + 1, last_event(row.to_run()))]
 
 
 def _check_outputs(run: Run, got: Sequence[str]) -> None:

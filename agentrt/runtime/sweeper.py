@@ -1,68 +1,69 @@
-"""What falls due without anybody asking: overdue runs, old things. Idempotent, so that every process may sweep."""
+"""Does what falls due without anybody asking, each thing in a rhythm of its own. What there is to do stands elsewhere.
+
+Every sweep is idempotent, so that every process may sweep and nobody has to be the one who does.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.clock import Clock
-from agentrt.engine.events import DeadlinePassed
-from agentrt.errors import FencedError, StoreError
-from agentrt.runtime.recorder import CancelWonError
-from agentrt.store.database import Store
-from agentrt.store.runs import list_overdue_runs
+from agentrt.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 5.0
+_SHORTEST_PAUSE_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class DueIn:
+    """What a sweep returns that knows when there will be something to do."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """once: does what is due. It is called every so many seconds, and sooner when it returns a DueIn that says so.
+
+    name: for the log.
+    """
+
+    name: str
+    once: Callable[[], Awaitable[object]]
+    every_s: float = SWEEP_EVERY_S
 
 
 class Sweeper:
-    """Sweeps for ever; the owner cancels it.
+    """Sweeps for ever; the owner cancels it. A slow sweep holds no other one up."""
 
-    end_run: ends a run whose time is over, in one transaction. expire: each deletes things whose time is over (files,
-    deliveries of webhooks), and says how many.
-    """
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        clock: Clock,
-        end_run: Callable[[str, DeadlinePassed], Awaitable[bool]],
-        expire: Sequence[Callable[[], Awaitable[int]]],
-    ) -> None:
-        self._store = store
+    def __init__(self, sweeps: Sequence[Sweep], *, clock: Clock) -> None:
+        self._sweeps = sweeps
         self._clock = clock
-        self._end_run = end_run
-        self._expire = expire
 
     async def serve(self) -> None:
-        """Sweep every few seconds. A database that is away is tried again the next time."""
+        """Run all sweeps, each for the first time after its pause."""
+        async with asyncio.TaskGroup() as group:
+            for sweep in self._sweeps:
+                group.create_task(self._repeat(sweep), name=f"sweep {sweep.name}")
+
+    async def _repeat(self, sweep: Sweep) -> None:
+        due: object = None
         while True:
             # Not all processes at the same moment: the first one does the work, the others find nothing.
-            await self._clock.sleep(SWEEP_EVERY_S * random.uniform(0.8, 1.0))  # noqa: S311 - no secret hangs on it
+            pause_s = sweep.every_s * random.uniform(0.8, 1.0)  # noqa: S311 - no secret hangs on it
+            if isinstance(due, DueIn):
+                pause_s = min(pause_s, max(due.seconds, _SHORTEST_PAUSE_S))
+            await self._clock.sleep(pause_s)
             try:
-                await self.sweep()
-            except (StoreError, SQLAlchemyError, OSError) as error:
-                log.warning("sweep.failed", extra={"error": type(error).__name__})
-
-    async def sweep(self) -> int:
-        """Once: end overdue runs that nobody drives, and delete what has expired. Returns how many runs.
-
-        One that is being driven is ended by its driver, who has a timer.
-        """
-        now = self._clock.now()
-        overdue = await self._store.read(lambda tx: list_overdue_runs(tx, now))
-        n_ended = 0
-        for run_id in overdue:
-            try:
-                n_ended += await self._end_run(run_id, DeadlinePassed())
-            except (FencedError, CancelWonError):
-                continue  # somebody else is at it
-        for expire in self._expire:
-            await expire()
-        return n_ended
+                due = await sweep.once()
+            except (StoreError, SQLAlchemyError, OSError) as error:  # the database is away: the next time
+                log.warning("sweep.failed", extra={"sweep": sweep.name, "error": type(error).__name__})
+                due = None

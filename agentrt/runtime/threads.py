@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,22 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import finish_jobs_of_thread
 from agentrt.store.messages import Message, delete_message, find_message, insert_messages, update_message
 from agentrt.store.runs import find_active_run, list_live_runs
-from agentrt.store.threads import Thread, delete_thread, find_thread, insert_thread, take_positions, update_thread
+from agentrt.store.threads import (
+    Thread,
+    date_threads,
+    delete_inactive_thread,
+    delete_thread,
+    find_thread,
+    insert_thread,
+    list_inactive_threads,
+    list_undated_threads,
+    take_positions,
+    touch_thread,
+    update_thread,
+)
+
+_DATED_AT_ONCE = 200
+_DELETED_AT_ONCE = 50
 
 
 class Threads:
@@ -68,6 +84,21 @@ class Threads:
 
         await self._store.write(write)
 
+    async def delete_inactive(self, *, before: float) -> int:
+        """Delete the threads in which nothing has happened since a time, of every project; how many there were.
+
+        A run that waits for its caller keeps its thread.
+        """
+        while undated := await self._store.read(lambda tx: list_undated_threads(tx, limit=_DATED_AT_ONCE)):
+            await self._store.write(partial(date_threads, thread_ids=undated, now=self._clock.now()))
+        n = 0
+        while found := await self._store.read(
+            lambda tx: list_inactive_threads(tx, before=before, limit=_DELETED_AT_ONCE)
+        ):
+            for thread_id in found:
+                n += await self._store.write(partial(self._forget, thread_id=thread_id, before=before))
+        return n
+
     async def add_message(
         self, project: str, thread_id: str, new: NewMessage, *, on_busy: OnBusy | None = None
     ) -> Message:
@@ -75,7 +106,7 @@ class Threads:
 
         def write(tx: Tx) -> Message:
             thread = find_thread(tx, project, thread_id)
-            pos = take_positions(tx, thread_id, 1)
+            pos = take_positions(tx, thread_id, 1, now=self._clock.now())
             active = find_active_run(tx, thread_id)
             if active is not None:
                 policy = busy_policy(tx, on_busy, thread, active.assistant_id)
@@ -110,6 +141,12 @@ class Threads:
 
         await self._store.write(write)
 
+    def _forget(self, tx: Tx, *, thread_id: str, before: float) -> bool:
+        if list_live_runs(tx, thread_id):
+            touch_thread(tx, thread_id, now=self._clock.now())
+            return False
+        return delete_inactive_thread(tx, thread_id, before=before)
+
 
 def create_thread(tx: Tx, project: str, new: NewThread, *, now: float) -> Thread:
     """Insert a thread and its first messages."""
@@ -121,6 +158,7 @@ def create_thread(tx: Tx, project: str, new: NewThread, *, now: float) -> Thread
         meta=new.metadata,
         tool_resources=resources,
         next_pos=len(new.messages),
+        active_at=int(now),
         on_busy=new.on_busy,
     )
     insert_thread(tx, thread)

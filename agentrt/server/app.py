@@ -27,6 +27,7 @@ from agentrt.server.routes import (
     run_steps,
     run_streams,
     runs,
+    schedules,
     threads,
     webhooks,
 )
@@ -42,6 +43,7 @@ _ROUTERS = (
     assistants.router,
     files.router,
     webhooks.router,
+    schedules.router,
     models.router,
     health.router,
 )

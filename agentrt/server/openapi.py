@@ -37,6 +37,7 @@ _MADE_BY = {
     "create_run": {**_IN_THREAD, "run_id": _ID},
     "create_thread_and_run": {**_IN_THREAD, "run_id": _ID},
     "upload_file": {"file_id": _ID},
+    "create_schedule": {"schedule_id": _ID},
 }
 """Operations that make an object, and where their answers have what the paths of others ask for."""
 

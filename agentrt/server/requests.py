@@ -7,11 +7,12 @@ from typing import Any
 
 from agentrt.engine.message import JsonObject
 from agentrt.engine.spec import ResponseFormat
-from agentrt.runtime.requests import Attachment, NewAssistant, NewMessage, NewRun, NewThread, OnBusy
+from agentrt.runtime.requests import Attachment, NewAssistant, NewMessage, NewRun, NewSchedule, NewThread, OnBusy
 from agentrt.wire.assistants import CreateAssistantRequest, UpdateAssistantRequest
 from agentrt.wire.base import Extension
 from agentrt.wire.messages import AttachmentRequest, NestedMessageRequest, read_content
 from agentrt.wire.runs import CreateRunRequest, CreateThreadAndRunRequest, read_truncation
+from agentrt.wire.schedules import CreateScheduleRequest, UpdateScheduleRequest
 from agentrt.wire.threads import CreateThreadRequest
 from agentrt.wire.tool_resources import ToolResourcesRequest, read_tool_resources
 from agentrt.wire.tools import read_response_format, read_tool_choice, read_tools
@@ -95,6 +96,21 @@ def new_run(body: CreateRunRequest) -> NewRun:
 def new_run_of_thread(body: CreateThreadAndRunRequest) -> NewRun:
     """The run of create-thread-and-run; its thread is `new_thread(body.thread)`."""
     return NewRun(**_run_fields(body), tool_resources=read_tool_resources(body.tool_resources))
+
+
+def new_schedule(body: CreateScheduleRequest) -> NewSchedule:
+    given = {field: value for field, value in schedule_changes(body).items() if value is not None}
+    return NewSchedule(**given)
+
+
+def schedule_changes(body: CreateScheduleRequest | UpdateScheduleRequest) -> dict[str, Any]:
+    """The fields of NewSchedule that were sent: null has cleared them, absent ones are not there."""
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    if "metadata" in changes:
+        changes["metadata"] = changes["metadata"] or {}
+    if "catch_up_seconds" in changes:
+        changes["catch_up_s"] = changes.pop("catch_up_seconds")
+    return changes
 
 
 def on_busy(extension: Extension | None) -> OnBusy | None:

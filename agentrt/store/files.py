@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, bindparam, delete, select, text
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Index, bindparam, delete, select, text, update
 from sqlmodel import Field
 
 from agentrt.store.database import ID_COLUMN, Record, Tx
@@ -12,7 +14,11 @@ from agentrt.store.statements import Statement
 
 
 class File(Record):
-    """sha256 names the blob, which other files may share."""
+    """sha256 names the blob, which other files may share.
+
+    kept_at: when retention last found a reason to keep it, its creation to begin with; None = not known, written by a
+    release before this one.
+    """
 
     id: str = Field(primary_key=True, sa_type=ID_COLUMN)
     project: str = Field(sa_type=ID_COLUMN)
@@ -22,9 +28,11 @@ class File(Record):
     purpose: str
     sha256: str = Field(sa_type=ID_COLUMN)
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
+    kept_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 _EXPIRES = text("expires_at IS NOT NULL")
+_STAYS = text("expires_at IS NULL")
 
 
 class FileTable(File, table=True):
@@ -34,6 +42,7 @@ class FileTable(File, table=True):
         Index("ix_file_project_purpose", "project", "purpose", "created_at", "id"),
         Index("ix_file_sha256", "sha256"),
         Index("ix_file_expires", "expires_at", sqlite_where=_EXPIRES, postgresql_where=_EXPIRES),
+        Index("ix_file_kept", "kept_at", sqlite_where=_STAYS, postgresql_where=_STAYS),
     )
 
 
@@ -46,6 +55,19 @@ _delete = Statement(delete(_table).where(_table.c.id == bindparam("id")))
 _same_bytes = Statement(select(_table.c.id).where(_table.c.sha256 == bindparam("sha256")).limit(1))
 _expired = Statement(
     select(_table).where(_table.c.expires_at <= bindparam("now")).order_by(_table.c.expires_at).limit(100)
+)
+_old = Statement(
+    select(_table)
+    .where(_STAYS, _table.c.kept_at <= bindparam("before"))
+    .order_by(_table.c.kept_at)
+    .limit(bindparam("n"))
+)
+_keep = Statement(update(_table).where(_table.c.id == bindparam("file_id")).values(kept_at=bindparam("now")))
+_undated = Statement(select(_table.c.id).where(_STAYS, _table.c.kept_at.is_(None)).limit(bindparam("n")))
+_date = Statement(
+    update(_table)
+    .where(_table.c.id == bindparam("file_id"), _table.c.kept_at.is_(None))
+    .values(kept_at=_table.c.created_at)
 )
 _files = listing(File, _table, kind="file", prefix="file-")
 
@@ -74,3 +96,23 @@ def delete_file(tx: Tx, file: File) -> bool:
 def list_expired_files(tx: Tx, now: float) -> list[File]:
     """Files whose time is over, at most 100."""
     return fetch_all(tx, _expired, File, {"now": int(now)})
+
+
+def list_old_files(tx: Tx, *, before: float, limit: int) -> list[File]:
+    """Files without an expiry of their own that nothing has kept since a time, the oldest first."""
+    return fetch_all(tx, _old, File, {"before": int(before), "n": limit})
+
+
+def keep_file(tx: Tx, file_id: str, *, now: float) -> None:
+    """Note that there is a reason to keep the file now."""
+    _keep.run(tx, {"file_id": file_id, "now": int(now)})
+
+
+def list_undated_files(tx: Tx, *, limit: int) -> list[str]:
+    """Ids of files without an expiry that an older release made."""
+    return [row[0] for row in _undated.rows(tx, {"n": limit})]
+
+
+def date_files(tx: Tx, file_ids: Sequence[str]) -> None:
+    """Let these files count from their creation."""
+    _date.run_many(tx, [{"file_id": file_id} for file_id in file_ids])

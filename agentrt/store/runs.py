@@ -5,6 +5,7 @@ The database holds that constraint, as a partial unique index: no check can race
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy import BigInteger, Boolean, Index, bindparam, or_, select, text, update
 from sqlmodel import Field
 
-from agentrt.engine.run import ACTIVE, Run, RunStatus
+from agentrt.engine.run import ACTIVE, TERMINAL, Run, RunStatus
 from agentrt.engine.spec import RunSpec
 from agentrt.store.database import ID_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
@@ -23,6 +24,10 @@ from agentrt.store.statements import Statement
 _IS_ACTIVE = text("status IN ('queued', 'in_progress', 'requires_action', 'cancelling')")
 _KEEPS_BUSY = text(f"{_IS_ACTIVE} AND NOT is_held")
 _IS_HELD = text("is_held")
+_HAS_EVENTS = text("events_gone_at IS NULL")
+_IS_SCHEDULED = text("schedule_id IS NOT NULL")
+_HAS_ENDED = text("status IN ('cancelled', 'failed', 'completed', 'incomplete', 'expired')")
+assert set(TERMINAL) == {"cancelled", "failed", "completed", "incomplete", "expired"}
 _OVERDUE_MAX = 100
 assert set(ACTIVE) == {"queued", "in_progress", "requires_action", "cancelling"}
 
@@ -31,6 +36,8 @@ class StoredRun(Record):
     """A run's row. spec and state are JSON texts of the engine's values; status repeats what state says.
 
     is_held: accepted while another run is active; it waits, queued, for that one to end.
+    ended_at: None also for runs that ended under a release before this one. events_gone_at: when retention took its
+    events. schedule_id: the schedule that made it, which may be gone.
     """
 
     id: str = Field(primary_key=True, sa_type=ID_COLUMN)
@@ -45,6 +52,9 @@ class StoredRun(Record):
     spec: str
     state: str
     meta: str = "{}"
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    events_gone_at: int | None = Field(default=None, sa_type=BigInteger)
+    schedule_id: str | None = Field(default=None, sa_type=ID_COLUMN)
 
     def to_run(self) -> Run:
         """The engine's value, without the turns: those are folded from the events when a run is driven."""
@@ -68,6 +78,15 @@ class RunTable(StoredRun, table=True):
         Index("ix_run_held", "thread_id", "status", "position", sqlite_where=_IS_HELD, postgresql_where=_IS_HELD),
         Index("ix_run_thread_position", "thread_id", "position"),
         Index("ix_run_live", "expires_at", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        Index("ix_run_ended", "ended_at", sqlite_where=_HAS_EVENTS, postgresql_where=_HAS_EVENTS),
+        Index(
+            "ix_run_schedule",
+            "schedule_id",
+            "created_at",
+            "id",
+            sqlite_where=_IS_SCHEDULED,
+            postgresql_where=_IS_SCHEDULED,
+        ),
     )
 
 
@@ -105,6 +124,7 @@ _advance = Statement(
         status=bindparam("new_status"),
         state=bindparam("new_state"),
         expires_at=bindparam("new_expires_at"),
+        ended_at=bindparam("new_ended_at"),
     )
 )
 _mark_cancelling = Statement(
@@ -112,6 +132,23 @@ _mark_cancelling = Statement(
     .where(_table.c.id == bindparam("run_id"), _IS_ACTIVE, _table.c.status != "cancelling")
     .values(status="cancelling")
 )
+_past_retention = Statement(
+    select(_table.c.id)
+    .where(_HAS_EVENTS, _table.c.ended_at <= bindparam("before"))
+    .order_by(_table.c.ended_at)
+    .limit(bindparam("n"))
+)
+_mark_gone = Statement(update(_table).where(_table.c.id == bindparam("run_id")).values(events_gone_at=bindparam("now")))
+_undated = Statement(
+    select(_table.c.id).where(_HAS_EVENTS, _table.c.ended_at.is_(None), _HAS_ENDED).limit(bindparam("n"))
+)
+_date = Statement(
+    update(_table)
+    .where(_table.c.id == bindparam("run_id"), _table.c.ended_at.is_(None))
+    .values(ended_at=_table.c.created_at)
+)
+_of_schedule: Where = (_table.c.schedule_id == bindparam("schedule_id"), _table.c.project == bindparam("project"))
+_scheduled = listing(StoredRun, _table, kind="run", prefix="run_")
 _runs = listing(StoredRun, _table, kind="run", prefix="run_", key=(_table.c.position,), has_time_key=False)
 
 
@@ -157,6 +194,11 @@ def list_runs(tx: Tx, project: str, thread_id: str, query: PageQuery) -> Page[St
     return fetch_page(tx, _runs, (_of_thread,), {"project": project, "thread_id": thread_id}, query)
 
 
+def list_scheduled_runs(tx: Tx, project: str, schedule_id: str, query: PageQuery) -> Page[StoredRun]:
+    """The runs that a schedule made, by the time of their creation."""
+    return fetch_page(tx, _scheduled, (_of_schedule,), {"project": project, "schedule_id": schedule_id}, query)
+
+
 def list_live_runs(tx: Tx, thread_id: str) -> list[str]:
     """Ids of the thread's runs that have not ended, held ones included."""
     return [row[0] for row in _live.rows(tx, {"thread_id": thread_id})]
@@ -175,6 +217,7 @@ def advance_run(tx: Tx, run: Run) -> bool:
         "new_status": run.status.value,
         "new_state": encode_state(run),
         "new_expires_at": None if run.status.is_terminal else run.expires_at,
+        "new_ended_at": None if run.ended_at is None else int(run.ended_at),
     }
     return _advance.run(tx, values) == 1
 
@@ -187,3 +230,23 @@ def mark_cancelling(tx: Tx, run_id: str) -> bool:
 def update_run(tx: Tx, run_id: str, changes: dict[str, Any]) -> None:
     """Set the given columns."""
     update_row(tx, _table, run_id, changes)
+
+
+def list_runs_past_retention(tx: Tx, *, before: float, limit: int) -> list[str]:
+    """Ids of runs that ended before a time and still have their events, the oldest first."""
+    return [row[0] for row in _past_retention.rows(tx, {"before": int(before), "n": limit})]
+
+
+def mark_events_gone(tx: Tx, run_id: str, *, now: float) -> None:
+    """Note that the run's log is deleted."""
+    _mark_gone.run(tx, {"run_id": run_id, "now": int(now)})
+
+
+def list_undated_runs(tx: Tx, *, limit: int) -> list[str]:
+    """Ids of runs that ended under an older release, which did not write down when."""
+    return [row[0] for row in _undated.rows(tx, {"n": limit})]
+
+
+def date_ended_runs(tx: Tx, run_ids: Sequence[str]) -> None:
+    """Let these runs count as ended when they were created."""
+    _date.run_many(tx, [{"run_id": run_id} for run_id in run_ids])

@@ -18,6 +18,7 @@ TABLE_MODULES = (
     "run_events",
     "run_steps",
     "runs",
+    "schedules",
     "threads",
     "vector_stores",
     "webhook_deliveries",

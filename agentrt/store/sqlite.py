@@ -92,6 +92,7 @@ class SqliteStore:
         except asyncio.CancelledError:
             if not self._writer.withdraw(job):
                 await wait_out(future)
+                future.exception()  # read, so that nobody logs it: whoever wanted to know has gone
             raise
 
     async def read(self, fn: Callable[[Tx], T]) -> T:

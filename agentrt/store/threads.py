@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -17,9 +17,15 @@ from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
 from agentrt.store.records import fetch_owned, insert_records, table_of, update_row
 from agentrt.store.statements import Statement
 
+_HOUR_S = 3600
+
 
 class Thread(Record):
-    """next_pos: the place that the next message, run or step takes. on_busy: None = the agent's policy."""
+    """next_pos: the place that the next message, run or step takes. on_busy: None = the agent's policy.
+
+    active_at: when a place was taken last, to the hour, so that most writes leave the index alone; None = not known,
+    written by a release before this one.
+    """
 
     id: str = Field(primary_key=True, sa_type=ID_COLUMN)
     project: str = Field(sa_type=ID_COLUMN)
@@ -28,11 +34,15 @@ class Thread(Record):
     tool_resources: JsonObject = Field(default_factory=dict, sa_type=JSON_COLUMN)
     next_pos: int = Field(default=0, sa_type=BigInteger)
     on_busy: str | None = None
+    active_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class ThreadTable(Thread, table=True):
     __tablename__ = "thread"
-    __table_args__ = (Index("ix_thread_project_created", "project", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_thread_project_created", "project", "created_at", "id"),
+        Index("ix_thread_active", "active_at"),
+    )
 
 
 class ThreadPair(Record):
@@ -61,11 +71,27 @@ _made = Statement(select(_table.c.project, _table.c.created_at).where(_table.c.i
 _advance = Statement(
     update(_table)
     .where(_table.c.id == bindparam("thread_id"))
-    .values(next_pos=_table.c.next_pos + bindparam("n"))
+    .values(next_pos=_table.c.next_pos + bindparam("n"), active_at=bindparam("new_active_at"))
     .returning(_table.c.next_pos)
 )
 _lock = Statement(select(_table.c.id).where(_table.c.id == bindparam("thread_id")).with_for_update())
 _delete = Statement(delete(_table).where(_table.c.id == bindparam("id")))
+_inactive = Statement(
+    select(_table.c.id)
+    .where(_table.c.active_at <= bindparam("before"))
+    .order_by(_table.c.active_at)
+    .limit(bindparam("n"))
+)
+_undated = Statement(select(_table.c.id).where(_table.c.active_at.is_(None)).limit(bindparam("n")))
+_date = Statement(
+    update(_table)
+    .where(_table.c.id == bindparam("thread_id"), _table.c.active_at.is_(None))
+    .values(active_at=bindparam("now"))
+)
+_delete_inactive = Statement(
+    delete(_table).where(_table.c.id == bindparam("id"), _table.c.active_at <= bindparam("before"))
+)
+_touch = Statement(update(_table).where(_table.c.id == bindparam("thread_id")).values(active_at=bindparam("now")))
 _delete_pairs = Statement(delete(_pairs).where(_pairs.c.thread_id == bindparam("id")))
 _threads = listing(Thread, _table, kind="thread", prefix="thread_")
 _threads_by_pair = listing(
@@ -98,12 +124,12 @@ def list_threads(tx: Tx, project: str, query: PageQuery, *, metadata: dict[str, 
     return fetch_page(tx, _threads_by_pair, (_has_pairs(len(metadata)),), values, query)
 
 
-def take_positions(tx: Tx, thread_id: str, n: int) -> int:
+def take_positions(tx: Tx, thread_id: str, n: int, *, now: float) -> int:
     """Reserve n places in the thread and return the first. Locks the thread's row until the transaction ends.
 
     Raises NotFoundError.
     """
-    row = _advance.first(tx, {"thread_id": thread_id, "n": n})
+    row = _advance.first(tx, {"thread_id": thread_id, "n": n, "new_active_at": _hour(now)})
     if row is None:
         raise NotFoundError("thread", thread_id)
     return int(row[0]) - n
@@ -127,6 +153,37 @@ def update_thread(tx: Tx, thread_id: str, changes: dict[str, Any]) -> None:
 def delete_thread(tx: Tx, thread_id: str) -> None:
     """Delete the thread with its messages, runs, steps and events, but for jobs: see finish_jobs_of_thread."""
     _delete.run(tx, {"id": thread_id})
+
+
+def list_inactive_threads(tx: Tx, *, before: float, limit: int) -> list[str]:
+    """Ids of threads in which nothing has happened since a time, the longest silent first."""
+    # A thread was active up to an hour after what active_at says.
+    rows = _inactive.rows(tx, {"before": int(before) - _HOUR_S, "n": limit})
+    return [row[0] for row in rows]
+
+
+def touch_thread(tx: Tx, thread_id: str, *, now: float) -> None:
+    """Count the thread as active now."""
+    _touch.run(tx, {"thread_id": thread_id, "now": _hour(now)})
+
+
+def delete_inactive_thread(tx: Tx, thread_id: str, *, before: float) -> bool:
+    """As delete_thread, unless something has happened in the thread since a time. True: it is gone."""
+    return _delete_inactive.run(tx, {"id": thread_id, "before": int(before) - _HOUR_S}) == 1
+
+
+def list_undated_threads(tx: Tx, *, limit: int) -> list[str]:
+    """Ids of threads that only an older release has written to."""
+    return [row[0] for row in _undated.rows(tx, {"n": limit})]
+
+
+def date_threads(tx: Tx, thread_ids: Sequence[str], *, now: float) -> None:
+    """Let these threads count as active now."""
+    _date.run_many(tx, [{"thread_id": thread_id, "now": _hour(now)} for thread_id in thread_ids])
+
+
+def _hour(now: float) -> int:
+    return int(now) // _HOUR_S * _HOUR_S
 
 
 def _write_pairs(tx: Tx, thread_id: str, project: str, created_at: int, meta: Mapping[str, str]) -> None:

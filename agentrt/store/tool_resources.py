@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Table, Text, cast, select
+from sqlalchemy import Select, Table, Text, cast, select
 
 from agentrt.engine.message import JsonObject
 from agentrt.store.assistants import AssistantTable, update_assistant
@@ -26,15 +26,24 @@ def forget_code_file(tx: Tx, project: str, file_id: str) -> None:
     _forget(tx, _threads, update_thread, project, file_id)
 
 
+def is_listed_by_assistant(tx: Tx, project: str, file_id: str) -> bool:
+    """Whether an assistant of the project names the file. Reads all of them."""
+    return tx.conn.execute(_naming(_assistants, project, file_id).limit(1)).first() is not None
+
+
 def _forget(
     tx: Tx, table: Table, update_row: Callable[[Tx, str, dict[str, Any]], None], project: str, file_id: str
 ) -> None:
+    for row in tx.conn.execute(_naming(table, project, file_id)).all():
+        update_row(tx, row.id, {"tool_resources": _without(row.tool_resources, file_id)})
+
+
+def _naming(table: Table, project: str, file_id: str) -> Select[Any]:
+    """The rows of the project that name the file."""
     text = cast(table.c.tool_resources, Text)
-    naming = select(table.c.id, table.c.tool_resources).where(
+    return select(table.c.id, table.c.tool_resources).where(
         table.c.project == project, text.contains(f'"{file_id}"', autoescape=True)
     )
-    for row in tx.conn.execute(naming).all():
-        update_row(tx, row.id, {"tool_resources": _without(row.tool_resources, file_id)})
 
 
 def _without(resources: JsonObject, file_id: str) -> JsonObject:

@@ -26,6 +26,10 @@ class FakeClock:
         self._sleepers.append((self._now + seconds, future))
         await future
 
+    def set(self, now: float) -> None:
+        """Set the clock, forward or back. Nobody is woken: waiting is by another clock than the one on the wall."""
+        self._now = now
+
     async def advance(self, seconds: float) -> None:
         """Move the time on and let everybody who was waiting for it run."""
         self._now += seconds

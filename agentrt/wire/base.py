@@ -58,14 +58,18 @@ class _NotNull:
         return schema["schema"] if schema["type"] == "nullable" else schema
 
 
-def _few_pairs(value: object) -> object:
-    # Before the pairs are looked at, so that a map of a million wrong ones does not make a million errors.
-    if isinstance(value, dict) and len(value) > _METADATA_PAIRS:
-        raise refusal(
-            f"too many properties. Expected an object with at most {_METADATA_PAIRS} properties, "
-            f"but got an object with {len(value)} properties instead."
-        )
-    return value
+def few_pairs(most: int) -> BeforeValidator:
+    """At most so many keys. Before they are looked at: a map of a million wrong ones would make a million errors."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and len(value) > most:
+            raise refusal(
+                f"too many properties. Expected an object with at most {most} properties, "
+                f"but got an object with {len(value)} properties instead."
+            )
+        return value
+
+    return BeforeValidator(check)
 
 
 Omittable = Annotated[T | None, _NotNull()]
@@ -73,11 +77,8 @@ Boolean = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]
 Decimal = Annotated[float, Strict()]
 LongText = Annotated[str, Field(max_length=MAX_TEXT)]
-Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(json_schema_extra={"maxProperties": _METADATA_PAIRS}),
-    BeforeValidator(_few_pairs),
-]
+Pairs: TypeAlias = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
+Metadata = Annotated[Pairs, Field(json_schema_extra={"maxProperties": _METADATA_PAIRS}), few_pairs(_METADATA_PAIRS)]
 
 
 class Extension(Body):

@@ -38,19 +38,33 @@ _ID_OR_NULL: Schema = {"type": ["string", "null"]}
 _MOST_TOOLS = 128
 # Fields that agentrt adds to official objects, apart from `agentrt` itself, which may stand in any.
 _OWN_FIELDS = {"AssistantObject": ("reasoning_effort",), "RunObject": ("reasoning_effort",)}
-# Answers of endpoints that the old service did not have.
-_OWN_ENDPOINTS: dict[tuple[str, str], Schema] = {
-    ("get", "/threads"): {
+
+
+def _page_of(item: Schema) -> Schema:
+    """A list's answer."""
+    return {
         "type": "object",
         "properties": {
             "object": {"type": "string", "enum": ["list"]},
-            "data": {"type": "array", "items": {"$ref": "#/components/schemas/ThreadObject"}},
+            "data": {"type": "array", "items": item},
             "first_id": {"type": "string"},
             "last_id": {"type": "string"},
             "has_more": {"type": "boolean"},
         },
         "required": ["object", "data", "first_id", "last_id", "has_more"],
-    },
+    }
+
+
+# Answers of endpoints that the old service did not have.
+_OWN_ENDPOINTS: dict[tuple[str, str], Schema] = {
+    ("get", "/threads"): _page_of({"$ref": "#/components/schemas/ThreadObject"}),
+    ("post", "/schedules"): {"type": "object"},
+    ("get", "/schedules"): _page_of({"type": "object"}),
+    ("get", "/schedules/{schedule_id}"): {"type": "object"},
+    ("post", "/schedules/{schedule_id}"): {"type": "object"},
+    ("delete", "/schedules/{schedule_id}"): {"type": "object"},
+    ("post", "/schedules/{schedule_id}/run"): {"$ref": "#/components/schemas/RunObject"},
+    ("get", "/schedules/{schedule_id}/runs"): _page_of({"$ref": "#/components/schemas/RunObject"}),
 }
 _OWN_PATHS = ("/threads/{thread_id}/runs/{run_id}/stream",)
 _OWN_FAMILIES = ("/v1/webhooks",)

@@ -15,7 +15,9 @@ from agentrt.config.schema import (
     KeySpec,
     ModelLimits,
     Price,
+    RetentionSpec,
     RuntimeLimits,
+    ScheduleSpec,
     TruncationSpec,
 )
 from agentrt.secret import Secret, hash_key
@@ -30,6 +32,7 @@ data_dir = "data"
 default_agent = "analyst"
 run_expiry = "1h30m"
 limits = { max_steps = 5, max_parallel_tools = 2, max_concurrent_runs = 3, max_tool_output = "2MB" }
+retention = { threads = "90d", files = "forever", events = 3600 }
 
 [server]
 host = "0.0.0.0"
@@ -98,6 +101,22 @@ metadata = { team = "support" }
 extends = "helper"
 model = "gpt-4-turbo"
 instructions = "Analyse."
+
+[schedules.daily]
+cron = "0 9 * * mon-fri"
+timezone = "Europe/Oslo"
+agent = "helper"
+message = "What happened?"
+thread = "same"
+on_busy = "interrupt"
+catch_up = "2h"
+enabled = false
+metadata = { team = "support" }
+
+[schedules.hourly]
+cron = "0 * * * *"
+agent = "analyst"
+message = "Look."
 """
 
 
@@ -118,7 +137,29 @@ def test_paths_times_and_sizes_of_the_runtime_are_resolved(everything: Config, t
     assert runtime.limits == RuntimeLimits(
         max_steps=5, max_parallel_tools=2, max_concurrent_runs=3, max_tool_output_bytes=2 * 1024**2
     )
+    assert runtime.retention == RetentionSpec(threads_s=90 * 86_400.0, files_s=None, events_s=3600.0)
+    assert RetentionSpec() == RetentionSpec(threads_s=None, files_s=None, events_s=14 * 86_400.0)
     assert everything.warnings == ()
+
+
+def test_schedules_name_their_agents_assistant(everything: Config) -> None:
+    assert everything.schedules["daily"] == ScheduleSpec(
+        name="daily",
+        id="sched_daily",
+        cron="0 9 * * mon-fri",
+        timezone="Europe/Oslo",
+        assistant_id="asst_old",
+        message="What happened?",
+        thread="same",
+        on_busy="interrupt",
+        catch_up_s=7200.0,
+        enabled=False,
+        metadata={"team": "support"},
+    )
+    hourly = everything.schedules["hourly"]
+    assert (hourly.timezone, hourly.thread, hourly.on_busy, hourly.catch_up_s, hourly.enabled) == (
+        "UTC", "new", None, 3600.0, True,
+    )  # fmt: skip
 
 
 def test_the_server_has_its_keys_as_hashes(everything: Config) -> None:

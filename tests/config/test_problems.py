@@ -11,6 +11,7 @@ from agentrt.errors import ConfigError
 from tests.config.conftest import ProjectFolder
 
 MODEL = '[models.m]\nprovider = "demo"\n'
+SCHEDULE = '[schedules.s]\nagent = "helper"\nmessage = "Hi"\n'
 
 
 def test_a_problem_shows_its_line_with_a_caret_and_what_would_be_right(project: ProjectFolder) -> None:
@@ -140,6 +141,21 @@ def test_all_problems_of_all_files_come_at_once_in_their_order(project: ProjectF
         ),
         ('[agents.a]\nmodel = "demo"\nid = "asst a"\n', "3:6", '"asst a" is not a name', "letters, digits"),
         ('[agents.a]\nextends = "b"\n', "2:11", 'there is no agent "b"', "there are"),
+        # schedules
+        (f"{SCHEDULE}cron = '0 25 * * *'", "4:8", '"25" is no hour', "0 to 23"),
+        (f"{SCHEDULE}cron = '0 9 * * *'\ntimezone = 'Oslo'", "5:12", '"Oslo" is no time zone', '"Europe/Oslo"?'),
+        (f"{SCHEDULE}cron = '0 9'\ntimezone = 'Oslo'", "4:8", "this has 2 fields", "minute, hour"),
+        (f"{SCHEDULE}", "1:12", "this key is missing", 'add cron = "0 9 * * mon-fri"'),
+        (f"{SCHEDULE}cron = '0 9 * * *'\nthread = 'old'", "5:10", '"old" is not a thread', '"new", "same"'),
+        (f"{SCHEDULE}cron = '0 9 * * *'\ncatch_up = '5s'", "5:12", "too small", "at least 60"),
+        (
+            f"{SCHEDULE}cron = '0 9 * * *'".replace('"helper"', '"helpr"'),
+            "2:9",
+            'there is no agent "helpr"',
+            'did you mean "helper"?',
+        ),
+        ('[runtime]\nretention = { events = "soon" }\n', "2:24", '"soon" is not a period', '"forever"'),
+        ('[runtime]\nretention = { event = "1d" }\n', "2:15", "unknown key", "did you mean `events`?"),
         # the service
         ('[runtime]\ndefault_agent = "helpr"\n', "2:17", 'there is no agent "helpr"', 'did you mean "helper"?'),
         ('[[server.keys]]\nname = "a"\n', "1:1", "a key needs one of `key` and `hash`", "agentrt keys create"),
@@ -166,7 +182,6 @@ def test_each_problem_names_place_reason_and_remedy(
     [
         ('[sandboxes.python]\ndriver = "auto"\n', "sandboxes"),
         ('[vector_stores.handbook]\nfolders = ["docs"]\n', "vector_stores"),
-        ('[runtime]\nretention = { events = "14d" }\n', "runtime.retention"),
         ("[runtime]\ntelemetry = { record_content = false }\n", "runtime.telemetry"),
         ("[server]\nui = true\n", "server.ui"),
         ("[server]\nmcp = false\n", "server.mcp"),

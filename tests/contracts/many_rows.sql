@@ -11,4 +11,9 @@ INSERT INTO file SELECT 'file-' || lpad(i::text, 24, '0'), 'default', 1700000000
 INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1, '', '{}', 7 FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 'default', 1, 'completed', NULL FROM generate_series(1, 2000) i;
 INSERT INTO webhook_delivery SELECT 'delivery_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'crm', 'evt_' || i, 'run.completed', 'run_' || (i / 2), '{}', CASE WHEN i % 100 = 0 THEN 'failed' WHEN i % 50 = 0 THEN 'pending' ELSE 'delivered' END, NULL, 1, NULL, CASE WHEN i % 100 != 50 THEN 1700000000 + i END, '[]' FROM generate_series(1, 20000) i;
+UPDATE run SET ended_at = 1700000000 + position, events_gone_at = CASE WHEN position < 3000 THEN 1 END, schedule_id = CASE WHEN position % 2 = 0 THEN 'sched_' || position % 5 END;
+UPDATE thread SET active_at = created_at;
+UPDATE file SET kept_at = created_at;
+UPDATE vector_store SET expires_at = 1 + 7 * 86400;
+INSERT INTO schedule SELECT 'sched_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, CASE WHEN i % 400 = 0 THEN 'toml' ELSE 'api' END, NULL, '* * * * *', 'UTC', 'asst_1', 'Hi', 'new', NULL, NULL, 3600, true, '{}', 1700000000 + i FROM generate_series(1, 4000) i;
 ANALYZE

@@ -128,14 +128,14 @@ def put_thread(tx: Tx, n_messages: int = 0, **fields: Any) -> Thread:
     thread = a_thread(**fields)
     insert_thread(tx, thread)
     if n_messages:
-        first = take_positions(tx, thread.id, n_messages)
+        first = take_positions(tx, thread.id, n_messages, now=thread.created_at)
         insert_messages(tx, [a_message(thread, first + i) for i in range(n_messages)])
     return thread
 
 
 def put_run(tx: Tx, thread: Thread, **fields: Any) -> StoredRun:
     """A stored run at the thread's next place."""
-    run = a_run(thread, take_positions(tx, thread.id, 1)).model_copy(update=fields)
+    run = a_run(thread, take_positions(tx, thread.id, 1, now=thread.created_at)).model_copy(update=fields)
     insert_run(tx, run)
     return run
 

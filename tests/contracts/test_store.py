@@ -83,7 +83,9 @@ async def test_a_constraint_that_is_broken_says_so_without_showing_what_was_writ
 
 async def test_places_in_a_thread_are_given_out_once_however_many_ask(store: Store) -> None:
     thread = await store.write(put_thread)
-    firsts = await asyncio.gather(*[store.write(lambda tx: take_positions(tx, thread.id, 2)) for _ in range(30)])
+    firsts = await asyncio.gather(
+        *[store.write(lambda tx: take_positions(tx, thread.id, 2, now=1.0)) for _ in range(30)]
+    )
     assert sorted(firsts) == list(range(0, 60, 2))
 
 

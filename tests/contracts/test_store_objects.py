@@ -54,7 +54,7 @@ async def test_a_thread_is_changed_where_the_caller_says_and_nowhere_else(store:
 
 async def test_places_in_a_thread_that_is_not_there_are_not_given(store: Store) -> None:
     with pytest.raises(NotFoundError):
-        await store.write(lambda tx: take_positions(tx, "thread_none", 1))
+        await store.write(lambda tx: take_positions(tx, "thread_none", 1, now=1.0))
 
 
 async def test_threads_are_found_by_their_metadata(store: Store) -> None:

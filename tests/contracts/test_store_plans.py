@@ -23,6 +23,7 @@ from agentrt.store import (
     run_events,
     run_steps,
     runs,
+    schedules,
     threads,
     vector_stores,
     webhook_deliveries,
@@ -76,6 +77,7 @@ def call_everything(tx: Tx) -> None:
     call_runs(tx, thread)
     call_assistants_and_files(tx)
     call_webhooks(tx)
+    call_schedules(tx)
     messages.delete_message(tx, messages.list_messages(tx, HOME, thread.id, PageQuery()).items[0].id)
     jobs.finish_jobs_of_thread(tx, thread.id)
     threads.delete_thread(tx, thread.id)
@@ -87,6 +89,11 @@ def call_threads(tx: Tx, thread: Thread) -> None:
         for cursor in (thread.id, deleted):
             for query in every_page(cursor, cursor):
                 threads.list_threads(tx, HOME, query, metadata=metadata)
+    threads.list_undated_threads(tx, limit=5)
+    threads.date_threads(tx, [thread.id], now=1.0)
+    threads.list_inactive_threads(tx, before=5e9, limit=5)
+    threads.delete_inactive_thread(tx, thread.id, before=1.0)
+    threads.touch_thread(tx, thread.id, now=1.0)
     threads.find_thread(tx, HOME, thread.id)
     threads.lock_thread(tx, thread.id)
     threads.update_thread(tx, thread.id, {"meta": {"x": "y"}, "on_busy": "enqueue"})
@@ -120,6 +127,10 @@ def call_runs(tx: Tx, thread: Thread) -> None:
     runs.find_held_run(tx, thread.id)
     runs.list_live_runs(tx, thread.id)
     runs.list_overdue_runs(tx, 5.0)
+    runs.list_runs_past_retention(tx, before=5e9, limit=5)
+    runs.list_undated_runs(tx, limit=5)
+    runs.date_ended_runs(tx, [run.id])
+    runs.mark_events_gone(tx, run.id, now=1.0)
     call_a_drive(tx, run.to_run())
 
 
@@ -178,11 +189,19 @@ def call_assistants_and_files(tx: Tx) -> None:
     assistants.delete_assistant(tx, assistant.id)
     files.find_file(tx, HOME, file.id)
     files.list_expired_files(tx, 5.0)
+    files.list_old_files(tx, before=5e9, limit=5)
+    files.list_undated_files(tx, limit=5)
+    files.date_files(tx, [file.id])
+    files.keep_file(tx, file.id, now=1.0)
     in_store = vector_stores.VectorStoreFile(store_id="vs_1", file_id=file.id, project=HOME, created_at=1)
     a_store = vector_stores.VectorStore(id="vs_1", project=HOME, created_at=1, last_active_at=1)
     vector_stores.insert_vector_store(tx, a_store, [])
     vector_stores.attach_files(tx, [in_store])
     vector_stores.find_vector_store(tx, HOME, "vs_1")
+    vector_stores.touch_vector_stores(tx, ["vs_1"], now=9.0)
+    vector_stores.list_due_stores(tx, now=5e9, limit=5)
+    vector_stores.expire_vector_store(tx, "vs_1", now=9.0)
+    vector_stores.is_in_vector_store(tx, file.id)
     files.delete_file(tx, file)
     with pytest.raises(NotFoundError):
         files.find_file(tx, HOME, file.id)
@@ -206,6 +225,30 @@ def call_webhooks(tx: Tx) -> None:
     disabled_webhooks.enable_webhook(tx, "crm")
 
 
+def call_schedules(tx: Tx) -> None:
+    schedule = schedules.Schedule(
+        id=new_id("sched"),
+        project=HOME,
+        created_at=1,
+        cron="* * * * *",
+        assistant_id="asst_1",
+        message="Hi",
+        next_at=60,
+    )
+    schedules.insert_schedule(tx, schedule)
+    for query in every_page(schedule.id, schedule.id):
+        schedules.list_schedules(tx, HOME, query)
+    for query in every_page(new_id("run"), new_id("run")):
+        runs.list_scheduled_runs(tx, HOME, schedule.id, query)
+    schedules.find_schedule(tx, HOME, schedule.id)
+    schedules.lock_schedule(tx, schedule.id)
+    schedules.list_declared_schedules(tx)
+    schedules.list_coming(tx, limit=5)
+    schedules.claim_due(tx, schedule.id, seen=60, next_at=120, due_at=60)
+    schedules.update_schedule(tx, schedule.id, {"error": "x"})
+    schedules.delete_schedule(tx, schedule.id)
+
+
 class _UndoError(Exception):
     """Ends a transaction without keeping anything."""
 
@@ -220,14 +263,21 @@ def seen_by(tx: Tx) -> dict[str, Any]:
     return recorder.seen
 
 
-# Whoever lists the assistants of agents.toml wants them all.
-MAY_BE_SCANNED = {"SCAN CONSTANT ROW", "SCAN assistant USING INDEX ix_assistant_shared"}
+# Whoever lists the assistants or schedules of agents.toml wants them all.
+MAY_BE_SCANNED = {
+    "SCAN CONSTANT ROW",
+    "SCAN assistant USING INDEX ix_assistant_shared",
+    "SCAN schedule USING INDEX ix_schedule_declared",
+}
 
 # Another index would do as well in a short thread, and cost a look at every row of a long one.
 EXPECTED = {
     "AND NOT is_held": "uq_run_active_thread",
     "AND is_held": "ix_run_held",
     "AND run.expires_at <=": "ix_run_live",
+    "AND run.ended_at": "ix_run_ended",
+    "run.schedule_id =": "ix_run_schedule",
+    "next_at IS NOT NULL": "ix_schedule_next",
     "type = 'tool_calls'": "ix_run_step_tool",
     "ORDER BY message.turn_pos": "ix_message_thread_turn",
     "AND message.run_id = ": "ix_message_run",

@@ -10,7 +10,9 @@ import pytest
 
 from agentrt.engine.events import TextDelta
 from agentrt.errors import ModelError
-from agentrt.store.run_events import NumberedEvent
+from agentrt.store.database import Tx
+from agentrt.store.run_events import NumberedEvent, delete_events
+from agentrt.store.runs import mark_events_gone
 from agentrt.testing.scripts import call, failure, text
 from tests.server.api import BETA, WEATHER, Api, Json, names, on_port, open_api, read_events, text_of
 
@@ -295,3 +297,25 @@ async def test_a_deleted_thread_breaks_its_stream_off(api: Api, caplog: pytest.L
             await api.until(lambda: bool(api.model.requests))
             await api.call("DELETE", f"/threads/{thread_id}")
     assert streaming.result()[-1].name == "error"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Last-Event-ID": "1.2"}, {"Last-Event-ID": "1.900"}])
+async def test_a_stream_of_a_run_whose_events_are_gone_is_its_last_event(api: Api, headers: dict[str, str]) -> None:
+    thread_id = await api.thread("Hi")
+    api.model.add(text("Hello."))
+    assistant = await api.assistant()
+    run = await api.call("POST", f"/threads/{thread_id}/runs", {"assistant_id": assistant["id"]})
+    path = f"/threads/{thread_id}/runs/{run['id']}"
+    await api.settled(thread_id, run["id"])
+    await api.call("POST", path, {"metadata": {"kind": "greeting"}})
+
+    def forget(tx: Tx) -> None:
+        delete_events(tx, run["id"])
+        mark_events_gone(tx, run["id"], now=1.0)
+
+    await api.runtime.store.write(forget)
+    ended = await api.call("GET", path)
+    events = await api.stream("GET", f"{path}/stream", headers=headers)
+    assert [event.name for event in events] == ["thread.run.completed", "done"]
+    assert events[0].data == ended
+    assert ended["metadata"] == {"kind": "greeting"}

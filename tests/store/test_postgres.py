@@ -60,7 +60,7 @@ class Counting:
 
     def count(self, tx: Tx) -> int:
         tx.after_commit(self._committed)
-        return take_positions(tx, self._thread_id, 1)
+        return take_positions(tx, self._thread_id, 1, now=1.0)
 
     async def n_stored(self) -> int:
         thread = await self._store.read(lambda tx: find_thread(tx, HOME, self._thread_id))
@@ -146,8 +146,8 @@ async def test_writes_that_lock_each_other_out_are_tried_again(store: PostgresSt
 
     def both(first: str, second: str) -> Callable[[Tx], None]:
         def write(tx: Tx) -> None:
-            take_positions(tx, first, 1)
-            take_positions(tx, second, 1)
+            take_positions(tx, first, 1, now=1.0)
+            take_positions(tx, second, 1, now=1.0)
 
         return write
 
@@ -159,7 +159,9 @@ async def test_writes_that_lock_each_other_out_are_tried_again(store: PostgresSt
 async def test_callers_that_are_cancelled_leave_no_connection_in_a_transaction(store: PostgresStore) -> None:
     thread = await store.write(put_thread)
     for _ in range(5):
-        tasks = [asyncio.ensure_future(store.write(lambda tx: take_positions(tx, thread.id, 1))) for _ in range(40)]
+        tasks = [
+            asyncio.ensure_future(store.write(lambda tx: take_positions(tx, thread.id, 1, now=1.0))) for _ in range(40)
+        ]
         await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
@@ -170,7 +172,7 @@ async def test_callers_that_are_cancelled_leave_no_connection_in_a_transaction(s
         return int(tx.conn.exec_driver_sql(sql).scalar_one())
 
     assert await store.read(left) == 0
-    writes = [store.write(lambda tx: take_positions(tx, thread.id, 1)) for _ in range(40)]
+    writes = [store.write(lambda tx: take_positions(tx, thread.id, 1, now=1.0)) for _ in range(40)]
     assert len(set(await asyncio.gather(*writes))) == 40
 
 

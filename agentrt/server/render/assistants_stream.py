@@ -106,6 +106,15 @@ class StreamRenderer:
             return _message(after, event)
         return _call_returned(event) if isinstance(event, ev.CallReturned) else None
 
+    def render_end(self, run: Run) -> StreamEvent:
+        """The last event of a run that has ended, when its others are not kept any more."""
+        return StreamEvent(f"thread.run.{run.status}", _encode(render_run(run)))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has seen the run's creation; without that, only its end can be rendered."""
+        return self._run is not None
+
     def _fold(self, event: ev.Event) -> tuple[Run, Run]:
         """The run before and after the event."""
         if isinstance(event, ev.RunCreated):

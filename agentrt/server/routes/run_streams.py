@@ -9,15 +9,16 @@ from contextlib import aclosing
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from agentrt.engine.events import Event
-from agentrt.errors import InvalidRequestError
+from agentrt.engine.events import TERMINAL_EVENTS, Event
+from agentrt.engine.run import Run
+from agentrt.errors import InvalidRequestError, UnavailableError
 from agentrt.runtime.assembly import Runtime
 from agentrt.server.endpoint import ApiRoute, Call, Speech, speaks
 from agentrt.server.pages import query_parameter
 from agentrt.server.render.assistants_stream import StreamRenderer
 from agentrt.server.sse import EventStream, frame
 from agentrt.store.run_events import read_events
-from agentrt.store.runs import find_run
+from agentrt.store.runs import find_run, load_run
 from agentrt.wire.pages import read_filter
 
 router = APIRouter(prefix="/v1/threads", tags=["Runs"], route_class=ApiRoute)
@@ -71,6 +72,10 @@ async def _bursts(
             frames = []
             for numbered in burst:
                 place = (numbered.epoch, numbered.seq)
+                if isinstance(numbered.event, TERMINAL_EVENTS) and not renderer.has_begun:  # the others are gone
+                    ended = renderer.render_end(await _stored(runtime, run_id))
+                    frames.append(frame(ended.name, ended.data, place=place))
+                    continue
                 if after is not None and place <= after:
                     renderer.pass_over((numbered.event,))
                     continue
@@ -78,6 +83,13 @@ async def _bursts(
                 if rendered is not None:
                     frames.append(frame(rendered.name, rendered.data, place=place))
             yield b"".join(frames)
+
+
+async def _stored(runtime: Runtime, run_id: str) -> Run:
+    row = await runtime.store.read(lambda tx: load_run(tx, run_id))
+    if row is None:
+        raise UnavailableError("The run was deleted with its thread.")
+    return row.to_run()
 
 
 async def _events_up_to(runtime: Runtime, run_id: str, place: tuple[int, int]) -> list[Event]:

@@ -1,5 +1,4 @@
-"""`response_format` of an agent as it is written: a word, a table, or a file; in a module of its own because
-`document.py` is full."""
+"""`response_format` as agents.toml writes it: a word, a file with a schema, or the API's own object."""
 
 from __future__ import annotations
 

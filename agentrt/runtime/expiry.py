@@ -1,0 +1,42 @@
+"""What ends because its time is over: runs that nobody drives, and vector stores. Files have theirs in files.py."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from agentrt.engine.events import DeadlinePassed
+from agentrt.errors import FencedError
+from agentrt.runtime.recorder import CancelWonError
+from agentrt.store.database import Store, Tx
+from agentrt.store.runs import list_overdue_runs
+from agentrt.store.vector_stores import expire_vector_store, list_due_stores
+
+_BATCH = 100
+
+
+async def expire_runs(store: Store, end_run: Callable[[str, DeadlinePassed], Awaitable[bool]], *, now: float) -> int:
+    """End overdue runs; how many there were. end_run: ends one in one transaction, False if it has ended already.
+
+    One that is being driven is ended by its driver, who has a timer.
+    """
+    overdue = await store.read(lambda tx: list_overdue_runs(tx, now))
+    n_ended = 0
+    for run_id in overdue:
+        try:
+            n_ended += await end_run(run_id, DeadlinePassed())
+        except (FencedError, CancelWonError):
+            continue  # somebody else is at it
+    return n_ended
+
+
+async def expire_vector_stores(store: Store, *, now: float) -> int:
+    """Let the stores be expired that nobody has used for as long as they said; how many there were."""
+    n = 0
+    while due := await store.read(lambda tx: list_due_stores(tx, now=now, limit=_BATCH)):
+        n += await store.write(partial(_expire_stores, store_ids=due, now=now))
+    return n
+
+
+def _expire_stores(tx: Tx, *, store_ids: Sequence[str], now: float) -> int:
+    return sum(expire_vector_store(tx, store_id, now=now) for store_id in store_ids)
