@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentrt.models.demo import Demo
     from agentrt.runtime.agent import Agent, Conversation, Result
     from agentrt.runtime.assembly import Runtime
-    from agentrt.runtime.requests import NewMessage, NewRun, NewThread
+    from agentrt.runtime.requests import NewMessage, NewRun, NewSchedule, NewThread
     from agentrt.server.mounting import mount
     from agentrt.toolkit.context import Context, IdempotencyKey, Option
     from agentrt.toolkit.registry import ToolRegistry
@@ -47,6 +47,7 @@ __all__ = [
     "ModelError",
     "NewMessage",
     "NewRun",
+    "NewSchedule",
     "NewThread",
     "Option",
     "ResponseFormat",
@@ -85,6 +86,7 @@ _HOMES = {
     "ModelError": "agentrt.errors",
     "NewMessage": "agentrt.runtime.requests",
     "NewRun": "agentrt.runtime.requests",
+    "NewSchedule": "agentrt.runtime.requests",
     "NewThread": "agentrt.runtime.requests",
     "Option": "agentrt.toolkit.context",
     "ResponseFormat": "agentrt.engine.spec",

@@ -69,7 +69,7 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
+def running_postgres(*, max_connections: int = 60) -> Iterator[PostgresServer]:
     """A server of its own. Skips the test when the wheel is not installed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on import it complains of a missing XDG_RUNTIME_DIR
@@ -80,7 +80,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         server.ensure_pgdata_inited()
         # The machine does not crash in tests, only the server does: what it has written is safe without fsync.
         with (server.pgdata / "postgresql.auto.conf").open("a") as settings:
-            settings.write("fsync = off\nfull_page_writes = off\nmax_connections = 60\n")
+            settings.write(f"fsync = off\nfull_page_writes = off\nmax_connections = {max_connections}\n")
         server.start()
         try:
             yield PostgresServer(server)

@@ -98,7 +98,8 @@ class Runtime:
         role: Role = "all",
     ) -> None:
         self.config = config if isinstance(config, Config) else _find_config(config)
-        self.clock = clock or SystemClock()
+        self._own_clock = clock or SystemClock()
+        self.clock = self._own_clock
         self.role = role
         self.drain_grace_s = DRAIN_GRACE_S
         self._in_code = tuple(tools)
@@ -176,31 +177,44 @@ class Runtime:
     async def _open(self, exits: AsyncExitStack) -> None:
         config = self.config
         self.tools = load_tools(config, self._in_code)
-        self.store = await open_store(config.runtime.database.reveal(), clock=self.clock, server_url=self._server_url)
+        self.store = await open_store(
+            config.runtime.database.reveal(), clock=self._own_clock, server_url=self._server_url
+        )
         exits.push_async_callback(self.store.close)
-        self.models = Models(config, clock=self.clock, in_code=self._models_in_code)
+        self.models = Models(config, clock=self._own_clock, in_code=self._models_in_code)
         exits.push_async_callback(self.models.close)
         if self.store.is_shared:
-            self.clock = fleet_clock = FleetClock(self.clock)
+            self.clock = fleet_clock = FleetClock(self._own_clock)
             await fleet_clock.measure(self.store)
         elif self.role != "all":
             raise _needs_postgres(self.role, config)
         self._dispatcher, self._bus = await self._open_dispatch(exits)
-        bus = self._bus
-        self._feeds = Feeds(self.store)
-        bus.listen("gone", self._feeds.end)
-        if self.store.is_shared:
-            bus.listen("news", self._feeds.hear)
-            bus.on_gap(self._feeds.hear_all)
-        self._flusher = Flusher(self.store, bus, self.clock)
+        self._feeds = self._open_feeds()
         deliveries = self._open_webhooks(exits)
+        self._open_desks()
+        self._open_driving(deliveries)
+        await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
+        await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
+        await self._start(exits)
+
+    def _open_feeds(self) -> Feeds:
+        feeds = Feeds(self.store)
+        self._bus.listen("gone", feeds.end)
+        if self.store.is_shared:
+            self._bus.listen("news", feeds.hear)
+            self._bus.on_gap(feeds.hear_all)
+        return feeds
+
+    def _open_desks(self) -> None:
+        """What callers turn to."""
+        config = self.config
         self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
         self.assistants = Assistants(store=self.store, clock=self.clock, check_model=self.models.check)
-        self.threads = Threads(store=self.store, dispatcher=self._dispatcher, bus=bus, clock=self.clock)
+        self.threads = Threads(store=self.store, dispatcher=self._dispatcher, bus=self._bus, clock=self.clock)
         self.runs = Runs(
             store=self.store,
             dispatcher=self._dispatcher,
-            bus=bus,
+            bus=self._bus,
             feeds=self._feeds,
             outbox=self._outbox,
             clock=self.clock,
@@ -211,12 +225,16 @@ class Runtime:
         )
         self.schedules = Schedules(store=self.store, clock=self.clock)
         self.firing = Firing(store=self.store, runs=self.runs, clock=self.clock)
+
+    def _open_driving(self, deliveries: DeliveryDriver) -> None:
+        """What takes jobs and drives them."""
+        lease_s = self.config.runtime.lease_s
         self._ratios = TokenRatios()
-        lease_s = config.runtime.lease_s
+        self._flusher = Flusher(self.store, self._bus, self.clock)
         self._run_driver = RunDriver(
             store=self.store,
             dispatcher=self._dispatcher,
-            bus=bus,
+            bus=self._bus,
             feeds=self._feeds,
             flusher=self._flusher,
             outbox=self._outbox,
@@ -229,7 +247,7 @@ class Runtime:
             new_worker_id(),
             store=self.store,
             dispatcher=self._dispatcher,
-            bus=bus,
+            bus=self._bus,
             clock=self.clock,
             lease_s=lease_s,
             drivers={"run": self._run_driver, DELIVERY: deliveries},
@@ -243,9 +261,6 @@ class Runtime:
             clock=self.clock,
             lease_s=lease_s,
         )
-        await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
-        await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
-        await self._start(exits)
 
     def _check_model(self, name: str) -> Price | None:
         if any(agent.model_name == name for agent in self._adopted.values()):

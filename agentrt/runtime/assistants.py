@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 
 from agentrt.clock import Clock
 from agentrt.errors import NotFoundError, PermissionDeniedError
@@ -104,7 +105,7 @@ class Assistants:
             for assistant in declared:
                 _put(tx, known.get(assistant.id), assistant)
 
-        await self._store.write(write)
+        await self._write_known(write)
 
     async def put(self, assistant: Assistant) -> None:
         """Make an assistant of the embedding program known, or bring it up to date."""
@@ -116,7 +117,14 @@ class Assistants:
                 known = None
             _put(tx, known, assistant)
 
-        await self._store.write(write)
+        await self._write_known(write)
+
+    async def _write_known(self, write: Callable[[Tx], None]) -> None:
+        try:
+            await self._store.write(write)
+        except IntegrityError:
+            # Another process that starts at this moment was first: now it finds what that one wrote.
+            await self._store.write(write)
 
 
 _COLUMNS = {"metadata": "meta"}

@@ -164,10 +164,12 @@ class Runs:
 
         def write(tx: Tx) -> Run:
             row = find_run(tx, project, thread_id, run_id)
-            if RunStatus(row.status).is_terminal:
+            if not RunStatus(row.status).is_terminal:
+                request_cancel(tx, run_id, now=self._clock.now(), bus=self._bus, dispatcher=self._dispatcher)
+                row = find_run(tx, project, thread_id, run_id)
+            if RunStatus(row.status).is_terminal:  # perhaps only since a moment: its driver was about to end it
                 raise RunStateError(run_id=run_id, run_status=row.status, doing="cancel")
-            request_cancel(tx, run_id, now=self._clock.now(), bus=self._bus, dispatcher=self._dispatcher)
-            return find_run(tx, project, thread_id, run_id).to_run()
+            return row.to_run()
 
         return await self._store.write(write)
 

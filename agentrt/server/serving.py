@@ -13,6 +13,7 @@ from agentrt.server.streams import OpenStreams
 
 _REST_S = 5
 """For answers and streams to go out when the grace is over."""
+_TELL_EVERY_S = 0.2
 
 
 class Server(uvicorn.Server):
@@ -42,11 +43,21 @@ class Server(uvicorn.Server):
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._end_streams())
+                telling = group.create_task(self._tell_latecomers())
                 await super().shutdown(sockets)
+                telling.cancel()
         except asyncio.CancelledError:
             # Left alone, the lifespan's task would end with the loop, and uvicorn would log that as an error.
             await self.lifespan.shutdown()
             raise
+
+    async def _tell_latecomers(self) -> None:
+        """uvicorn tells the connections that it has when it stops listening. Those that were accepted at that moment
+        do not hear it, and would be served, and waited for, until the grace is over."""
+        while True:
+            await asyncio.sleep(_TELL_EVERY_S)
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
 
     async def _end_streams(self) -> None:
         if self._runtime.is_open:

@@ -168,6 +168,12 @@ _free_of = Statement(
     .returning(*_ready_columns)
 )
 _free_all = Statement(update(_table).where(_IS_HELD).values(worker=None, ready_at=bindparam("now")))
+# Nobody puts a run off: one that is ready in the future was made ready while the machine's clock was ahead.
+_set_back = Statement(
+    update(_table)
+    .where(_IS_READY, _table.c.ready_at > bindparam("now"), _table.c.kind == "run")
+    .values(ready_at=bindparam("now"))
+)
 _ready = Statement(select(*_ready_columns, _table.c.ready_at).where(_IS_READY).order_by(_table.c.ready_at))
 _worker_of = Statement(select(_table.c.worker).where(_is_id))
 _waiting = Statement(
@@ -254,6 +260,7 @@ def free_jobs_of(tx: Tx, worker: str, *, now: float) -> list[Ready]:
 def free_all_jobs(tx: Tx, *, now: float) -> list[tuple[Ready, float]]:
     """Free every job, for a process that is alone with its database: all that is ready, each with its ready_at."""
     _free_all.run(tx, {"now": now})
+    _set_back.run(tx, {"now": now})
     return [(Ready(row[0], row[1], row[2]), float(row[3])) for row in _ready.rows(tx, {})]
 
 

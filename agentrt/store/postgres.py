@@ -201,4 +201,6 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await wait_out(task)
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio logs that nobody did: the caller does not want to know any more
         raise

@@ -14,6 +14,9 @@ from agentrt.store.database import dump_json, load_json
 
 _CONNECT_TIMEOUT_S = 10.0
 _COMMAND_TIMEOUT_S = 30.0
+IDLE_IN_TRANSACTION_S = 5
+"""How long a transaction may do nothing until the server ends it. Whoever is frozen in the middle of one, or has lost
+its network, holds locks on the rows of its runs: nobody else could take them over."""
 _PREPARED_STATEMENTS = 512
 CONNECTION_LIFETIME_S = 24 * 3600
 _NAME_MAX = 63  # what PostgreSQL keeps of an application_name
@@ -33,7 +36,10 @@ def connect_engine(url: str, *, pool_size: int = 1, has_timeout: bool = False) -
     """A pool of connections. has_timeout: a statement may take 30 s, so that a frozen server is noticed."""
 
     async def open_connection(**_: Any) -> asyncpg.Connection:
-        return await connect(url, command_timeout_s=_COMMAND_TIMEOUT_S if has_timeout else None)
+        conn = await connect(url, command_timeout_s=_COMMAND_TIMEOUT_S if has_timeout else None)
+        # Not among the server_settings: poolers refuse those that they do not know.
+        await conn.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s'")
+        return conn
 
     engine = create_async_engine(
         "postgresql+asyncpg://",

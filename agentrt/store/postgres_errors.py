@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from agentrt.errors import StoreError
 
-# Connection lost, serialisation or deadlock, shutting down or starting up, too many connections.
-_PASSING = ("08", "40", "57P0", "53300")
+# Connection lost, idle for too long in a transaction, serialisation or deadlock, shutting down or starting up, too many
+# connections.
+_PASSING = ("08", "25P03", "40", "57P0", "53300")
 _INVALID_STATEMENT = "0A000"  # "cached plan must not change result type": somebody migrated; a new connection helps
 
 # By the beginning of the SQLSTATE: what is wrong, and what a person can do. The longest one counts.

@@ -34,8 +34,10 @@ _GRAMMAR = {
     "waiting": "text_step? resting",
     "end": "completed | failed | incomplete | cancelled | expired | waiting",
     "unbegun": "( run.cancelling run.cancelled | run.expired | run.failed )",
-    "created": "thread.created? run.created ( run.queued unbegun | begun turn* end ) done",
-    "submitted": "step.completed ( run.queued unbegun | begun text_step? turn* end ) done",
+    # Outputs were submitted, and before anybody took the run up again it was over.
+    "answered": "text_step? resting step.completed run.queued unbegun",
+    "created": "thread.created? run.created ( run.queued unbegun | begun turn* ( end | answered ) ) done",
+    "submitted": "step.completed ( run.queued unbegun | begun text_step? turn* ( end | answered ) ) done",
 }
 _EXPANDED: dict[str, str] = {}
 

@@ -41,8 +41,8 @@ async def thread(store: Store) -> Thread:
     return await store.write(put_thread)
 
 
-def a_job(job_id: str = "run_1", *, ready_at: float | None = 0.0, queue: str = "default") -> Job:
-    return Job(id=job_id, kind="run", subject_id=job_id, project=HOME, queue=queue, ready_at=ready_at)
+def a_job(job_id: str = "run_1", *, ready_at: float | None = 0.0, queue: str = "default", kind: str = "run") -> Job:
+    return Job(id=job_id, kind=kind, subject_id=job_id, project=HOME, queue=queue, ready_at=ready_at)
 
 
 async def put(store: Store, *jobs: Job) -> None:
@@ -218,16 +218,20 @@ async def test_the_jobs_of_a_process_that_is_known_to_be_dead_are_free_at_once(s
 
 
 async def test_who_is_alone_with_the_database_finds_everything_that_is_ready(store: Store) -> None:
-    await put(
-        store, a_job("held"), a_job("late", ready_at=50.0), a_job("rests", ready_at=None), a_job("x", queue="agent:a")
-    )
+    later = a_job("later", ready_at=50.0, kind="webhook_delivery")
+    await put(store, a_job("held"), later, a_job("rests", ready_at=None), a_job("x", queue="agent:a"))
     await take(store, "held")
     everything = await store.write(lambda tx: free_all_jobs(tx, now=2.0))
     assert sorted(everything) == [
         (Ready("held", "default", 1), 2.0),
-        (Ready("late", "default", 0), 50.0),
+        (Ready("later", "default", 0), 50.0),
         (Ready("x", "agent:a", 0), 0.0),
     ]
+
+
+async def test_a_run_does_not_wait_for_a_clock_that_was_set_back(store: Store) -> None:
+    await put(store, a_job(ready_at=3_600.0))
+    assert await store.write(lambda tx: free_all_jobs(tx, now=2.0)) == [(Ready("run_1", "default", 0), 2.0)]
 
 
 async def test_workers_are_listed_until_they_leave_or_are_silent_for_long(store: Store) -> None:

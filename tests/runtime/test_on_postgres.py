@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from agentrt.engine import events as ev
-from agentrt.errors import ThreadBusyError
+from agentrt.errors import RunStateError, ThreadBusyError
 from agentrt.testing.scripts import ScriptedModel, call, text
 from tests.runtime.conftest import World, user
 
@@ -65,3 +66,25 @@ async def test_two_processes_share_a_database_and_a_run_is_one_of_theirs(open_wo
         run = await one.run(thread)
         await two.rest(run)
         assert (await two.look(run)).status == "completed"
+
+
+async def test_a_cancel_that_has_to_wait_for_the_runs_end_comes_too_late(
+    open_world: Open, on_postgres: str, postgres_url: str
+) -> None:
+    hold = asyncio.Event()
+    async with open_world(ScriptedModel(text("one two", pause=hold)), extra=on_postgres) as world:
+        thread = await world.thread("Hi")
+        run = await world.until(await world.run(thread), "in_progress")
+        driver = await asyncpg.connect(postgres_url)
+        try:
+            async with driver.transaction(), asyncio.timeout(20):
+                await driver.execute("UPDATE run SET status = 'completed' WHERE id = $1", run.spec.id)
+                cancelling = asyncio.ensure_future(world.runtime.runs.cancel(world.project, thread, run.spec.id))
+                waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                while not await driver.fetchval(waiting):
+                    await asyncio.sleep(0.01)
+        finally:
+            await driver.close()
+        with pytest.raises(RunStateError):
+            await cancelling
+        hold.set()

@@ -53,7 +53,7 @@ class House:
         """Sweep as if agents.toml had these periods, in seconds, and `forever` for all others."""
         spec = RetentionSpec(**{"events_s": None, **periods})
         parts = {"threads": self.runtime.threads, "files": self.runtime.files}
-        await Retention(spec, store=self.runtime.store, clock=self.clock, **parts).sweep()  # type: ignore[arg-type]
+        await Retention(spec, store=self.runtime.store, clock=self.runtime.clock, **parts).sweep()  # type: ignore[arg-type]
 
     def wait(self, seconds: float) -> None:
         self.clock.set(self.clock.now() + seconds)
@@ -181,6 +181,27 @@ async def test_runs_that_an_older_release_ended_count_from_their_creation(house:
     house.wait(1)
     await house.keep(events_s=DAY)
     assert len(await house.events(run)) == 1
+
+
+async def test_the_same_on_postgres(tmp_path: Path, postgres_url: str) -> None:
+    toml = f'[runtime]\ndatabase = "{postgres_url}"\n'
+    async with open_house(tmp_path, ScriptedModel(text("One."), text("Two.")), toml=toml) as house:
+        old, file_id = await house.thread(), await house.file()
+        run = await house.run(old)
+        search: Any = {"vector_stores": [{"file_ids": []}]}
+        thread_id = await house.thread(file_search=search)
+        house.wait(30 * DAY)
+        await house.run(thread_id)
+        await house.keep(events_s=30 * DAY, files_s=30 * DAY)
+        assert len(await house.events(run)) == 1
+        assert not await house.has(find_file, file_id)
+        house.wait(HOUR)
+        await house.keep(threads_s=30 * DAY)
+        assert [await house.has(find_thread, i) for i in (old, thread_id)] == [False, True]
+        assert await expire_vector_stores(house.runtime.store, now=house.runtime.clock.now()) == 0
+        house.wait(7 * DAY)
+        assert await expire_vector_stores(house.runtime.store, now=house.runtime.clock.now()) == 1
+        assert (await store_of(house, thread_id)).expired_at is not None
 
 
 # Threads ------------------------------------------------------------------------------------------------------------

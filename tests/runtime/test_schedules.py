@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -161,6 +162,21 @@ async def test_a_schedule_in_a_time_zone_that_this_machine_does_not_know_is_put_
     assert after.error is not None
     assert '"Mars/Base" is no time zone' in after.error
     assert after.next_at == int(START + 2 * HOUR)
+
+
+async def test_a_service_that_is_up_fires_it_to_the_second(tmp_path: Path) -> None:
+    toml = DAILY.replace("0 9 * * *", "* * * * *")
+    async with open_office(tmp_path, toml=toml, start=START + 51) as office:
+        await asyncio.sleep(0.01)
+        await office.clock.advance(5)  # it looks, and finds that there are four seconds left
+        await asyncio.sleep(0.05)
+        assert await office.runs("sched_daily") == []
+        await office.clock.advance(4)
+        async with asyncio.timeout(10):
+            while not await office.runs("sched_daily"):
+                await asyncio.sleep(0.005)
+        assert await office.due_times("sched_daily") == ["2026-10-20T08:01:00+02:00"]
+        assert (await office.look("sched_daily")).fired_at == START + 60
 
 
 # What it makes ------------------------------------------------------------------------------------------------------

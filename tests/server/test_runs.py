@@ -122,6 +122,21 @@ async def test_a_second_run_can_wait_its_turn(api: Api) -> None:
     assert (await api.settled(thread_id, second["id"]))["status"] == "completed"
 
 
+async def test_a_run_may_be_given_days_to_wait_for_its_caller(api: Api) -> None:
+    api.model.add(call("ask"), text("Thanks."))
+    function = {"type": "function", "function": {"name": "ask", "parameters": {"type": "object", "properties": {}}}}
+    thread_id = await api.thread("Hi")
+    body = {"assistant_id": (await api.assistant())["id"], "tools": [function], "agentrt": {"action_ttl": 3 * 86_400}}
+    made = await api.call("POST", f"/threads/{thread_id}/runs", body)
+    waiting = await api.settled(thread_id, made["id"])
+    assert made["expires_at"] - made["created_at"] == 600
+    assert 3 * 86_400 <= waiting["expires_at"] - made["created_at"] < 3 * 86_400 + 60
+    for wrong in (0, -1, "3d", 10**9):
+        body["agentrt"] = {"action_ttl": wrong}
+        error = await api.refused("POST", f"/threads/{thread_id}/runs", body)
+        assert error["param"] == "agentrt.action_ttl"
+
+
 async def test_cancel_says_cancelling_and_ends_cancelled(api: Api) -> None:
     api.model.add(text("Never", pause=asyncio.Event()))
     thread_id = await api.thread("Hi")

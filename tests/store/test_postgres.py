@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from agentrt.errors import StoreError
 from agentrt.store.database import Tx
 from agentrt.store.migrate import migrate
 from agentrt.store.postgres import PostgresStore
+from agentrt.store.postgres_connect import IDLE_IN_TRANSACTION_S
 from agentrt.store.threads import find_thread, take_positions
 from tests.contracts.rows import HOME, put_thread
 from tests.postgres import PostgresServer, running_postgres
@@ -139,6 +143,55 @@ async def test_a_caller_who_is_cancelled_during_the_commit_waits_for_its_end(fra
             assert counting.n_after_commit == 1
             assert await counting.n_stored() == 1
             await store.close()
+
+
+async def test_an_error_that_comes_after_the_callers_cancellation_is_nobodys(
+    store: PostgresStore, fragile_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    asleep = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def sleep(tx: Tx) -> None:
+        loop.call_soon(asleep.set)
+        tx.conn.exec_driver_sql("SELECT pg_sleep(60)")
+
+    reading = asyncio.ensure_future(store.read(sleep))
+    await asleep.wait()
+    await asyncio.sleep(0.05)
+    reading.cancel()
+    await asyncio.sleep(0)
+    await asyncio.to_thread(
+        fragile_server.run_sql,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)'",
+    )
+    with contextlib.suppress(asyncio.CancelledError):  # raises() would keep the task alive
+        await reading
+    assert reading.cancelled()
+    del reading
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_who_is_frozen_in_a_transaction_does_not_lock_others_out_for_ever(store: PostgresStore) -> None:
+    shown = await store.read(
+        lambda tx: tx.conn.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+    )
+    assert shown == f"{IDLE_IN_TRANSACTION_S}s"
+    thread_id = (await store.write(put_thread)).id
+    counting = Counting(store, thread_id)
+    n_attempts = 0
+
+    def freeze(tx: Tx) -> None:
+        nonlocal n_attempts
+        n_attempts += 1
+        counting.count(tx)
+        if n_attempts == 1:
+            tx.conn.exec_driver_sql("SET idle_in_transaction_session_timeout = '50ms'")
+            time.sleep(0.3)  # the loop too: so it is when a process is frozen
+
+    await store.write(freeze)
+    assert n_attempts == 2, "thawed, it began again"
+    assert await counting.n_stored() == 1
 
 
 async def test_writes_that_lock_each_other_out_are_tried_again(store: PostgresStore) -> None:

@@ -1,0 +1,133 @@
+"""What goes wrong: one fault after the other, each kind as often as the others, at random moments and places."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from tests.acceptance.chaos.database import PostgresDatabase, UnreachableError
+from tests.acceptance.chaos.fleet import LEASE_S, Fleet, Node
+from tests.acceptance.chaos.witness import Witness
+
+Fault: TypeAlias = Callable[[], Coroutine[None, None, None]]
+
+_SOON_S = (0.0, 1.0)
+_PAST_THE_LEASE_S = (LEASE_S + 1.0, LEASE_S + 2.0)
+_JUMPS_S = (-900.0, -60.0, -7.0, 7.0, 60.0, 900.0)
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that a fleet can have, a pause apart.
+
+    counts: how many happened, by kind. exit_codes: of the nodes that were asked to stop.
+    """
+
+    fleet: Fleet
+    witness: Witness
+    dice: random.Random
+    pause_s: tuple[float, float]
+    counts: Counter[str] = field(default_factory=Counter)
+    exit_codes: list[int] = field(default_factory=list)
+
+    async def strike(self, until: asyncio.Event) -> None:
+        """Strike until told otherwise. Everything is repaired when this returns."""
+        kinds = self._kinds()
+        waiting: list[str] = []
+        async with asyncio.TaskGroup() as group:
+            while not until.is_set():
+                waiting = waiting or self.dice.sample(list(kinds), len(kinds))
+                kind = waiting.pop()
+                group.create_task(kinds[kind](), name=kind)
+                try:
+                    async with asyncio.timeout(self.dice.uniform(*self.pause_s)):
+                        await until.wait()
+                except TimeoutError:
+                    continue
+        for node in self.fleet.nodes:
+            node.jump(0.0)
+
+    def _kinds(self) -> Mapping[str, Fault]:
+        everywhere: dict[str, Fault] = {
+            "killed": lambda: self._kill("killed", self.fleet.nodes, _SOON_S),
+            "stopped": self._stop,
+            "frozen for a moment": lambda: self._freeze("frozen for a moment", self.fleet.nodes, _SOON_S),
+            "clock set wrong": self._jump,
+        }
+        database, workers = self.fleet.database, self.fleet.working_nodes
+        if not isinstance(database, PostgresDatabase):
+            return everywhere
+        return everywhere | {
+            "killed, and away past the lease": lambda: self._kill(
+                "killed, and away past the lease", workers, _PAST_THE_LEASE_S
+            ),
+            "frozen past the lease": lambda: self._freeze("frozen past the lease", workers, _PAST_THE_LEASE_S),
+            "database crashed": lambda: self._crash(database),
+            "connections cut": lambda: self._cut(database),
+        }
+
+    # Of processes ----------------------------------------------------------------------------------------------------
+
+    async def _kill(self, kind: str, nodes: list[Node], away_s: tuple[float, float]) -> None:
+        """kill -9, and another process in its place."""
+        if (node := self._take_one(nodes, kind)) is None:
+            return
+        self.witness.note_loss(node.pid, kind)
+        await node.kill()
+        await asyncio.sleep(self.dice.uniform(*away_s))
+        node.start()
+
+    async def _stop(self) -> None:
+        """SIGTERM, as in a rolling restart."""
+        if (node := self._take_one(self.fleet.nodes, "stopped")) is None:
+            return
+        self.witness.note_loss(node.pid, "stopped")
+        self.exit_codes.append(await node.stop())
+        node.start()
+
+    async def _freeze(self, kind: str, nodes: list[Node], seconds: tuple[float, float]) -> None:
+        """SIGSTOP, SIGCONT."""
+        if (node := self._take_one(nodes, kind)) is None:
+            return
+        if seconds == _PAST_THE_LEASE_S:
+            self.witness.note_loss(node.pid, kind)
+        node.freeze()
+        try:
+            await asyncio.sleep(self.dice.uniform(*seconds))
+        finally:
+            node.thaw()
+
+    def _take_one(self, nodes: list[Node], kind: str) -> Node | None:
+        """One that nothing is being done to, if there is one: it is in trouble from now on, until it is well again."""
+        well = [node for node in nodes if not node.is_in_trouble]
+        if not well:
+            return None
+        self.counts[kind] += 1
+        node = self.dice.choice(well)
+        node.is_in_trouble = True
+        return node
+
+    # Of clocks and of the database -----------------------------------------------------------------------------------
+
+    async def _jump(self) -> None:
+        self.counts["clock set wrong"] += 1
+        self.dice.choice(self.fleet.nodes).jump(self.dice.choice(_JUMPS_S))
+
+    async def _crash(self, database: PostgresDatabase) -> None:
+        self.counts["database crashed"] += 1
+        await database.crash()
+        try:
+            await asyncio.sleep(self.dice.uniform(*_SOON_S))
+        finally:
+            await database.restart()
+
+    async def _cut(self, database: PostgresDatabase) -> None:
+        try:
+            await database.cut_connections()
+        except UnreachableError:
+            return  # it is down: there is none left to cut
+        self.counts["connections cut"] += 1
