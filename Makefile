@@ -7,7 +7,7 @@ SDKS := $(VENV)/sdks
 NODE_SDK := tests/compat/node
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check format fuzz bench wheel sdks clean
+.PHONY: help install demo serve test check format fuzz chaos chaos-teeth bench wheel sdks clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +45,12 @@ format: $(STAMP) ## put the code in order
 
 fuzz: $(STAMP)   ## anything at all to every endpoint, new requests every time (the tests send the same few)
 	AGENTRT_FUZZ_EXAMPLES=$${AGENTRT_FUZZ_EXAMPLES:-400} $(BIN)/python -m pytest tests/compat/test_fuzz.py tests/compat/test_any_order.py
+
+chaos: $(STAMP)  ## runs under kill -9, freezes, crashes of the database, wrong clocks: AGENTRT_CHAOS_RUNS, _SECONDS
+	$(BIN)/python -m tests.acceptance.chaos
+
+chaos-teeth: $(STAMP) ## what chaos notices when a safeguard is taken out of the code
+	$(BIN)/python -m tests.acceptance.chaos.teeth
 
 bench: $(STAMP)  ## the ratio benchmarks, printed
 	$(BIN)/python bench/loop.py

@@ -65,11 +65,11 @@ class ThreadBusyError(InvalidRequestError):
 class RunStateError(InvalidRequestError):
     """The run's status does not allow the operation."""
 
-    def __init__(self, *, run_id: str, run_status: str, doing: Literal["cancel", "submit"]) -> None:
+    def __init__(self, *, run_id: str, run_status: str, doing: Literal["cancel", "submit", "retry"]) -> None:
         super().__init__(
-            f"Cannot cancel run with status '{run_status}'."
-            if doing == "cancel"
-            else f'Runs in status "{run_status}" do not accept tool outputs.'
+            f'Runs in status "{run_status}" do not accept tool outputs.'
+            if doing == "submit"
+            else f"Cannot {doing} run with status '{run_status}'."
         )
         self.run_id = run_id
         self.run_status = run_status

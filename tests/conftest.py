@@ -17,6 +17,7 @@ from tests.postgres import PostgresServer, running_postgres
 _SHARED = "agentrt"
 _FULL = (
     *("thread", "job", "assistant", "vector_store", "file", "schedule", "webhook_delivery", "disabled_webhook"),
+    "worker",
     NAMES.queue_table,
 )
 _EMPTY = "; ".join(f"DELETE FROM {table}" for table in _FULL)

@@ -20,13 +20,14 @@ def chat(
 ) -> None:
     """Talk to an agent in the terminal.
 
-    AGENT is a name from agents.toml or the id of an assistant; without it, the default agent answers. When a server
+    AGENT is a name from agents.toml or the id of an assistant; without it, the agent that answered last on the thread,
+    or else the default one. When a server
     has the database open, the chat goes through the server: same agents, same threads.
 
     Inside, /help lists the commands. Ctrl-C cancels what the agent is doing, Ctrl-D leaves.
     """
     from agentrt.cli.background import Background
-    from agentrt.cli.choose import check_model, choose_agent
+    from agentrt.cli.choose import check_model, choose_agent, choose_thread, last_agent
     from agentrt.cli.connect import open_engine
     from agentrt.cli.repl import talk
     from agentrt.cli.session import ChatSession, last_thread
@@ -35,9 +36,13 @@ def chat(
     start_logging(invocation)
     with Background(lambda: open_engine(config, key=key)) as background:
         engine = background.value
-        chosen = choose_agent(background.call(engine.shelf.agents()), agent, config.runtime.default_agent)
+        wanted = thread or (last_thread(config) if last else None)
+        rows = background.call(engine.shelf.agents())
+        if wanted is not None:
+            wanted = background.call(choose_thread(engine.shelf, wanted))
+            agent = agent or background.call(last_agent(engine.shelf, wanted, rows))
+        chosen = choose_agent(rows, agent, config.runtime.default_agent)
         if engine.url is None:
             check_model(config, chosen, model)
         session = ChatSession(invocation, background, chosen, model=model)
-        wanted = thread or (last_thread(config) if last else None)
         talk(session, wanted)

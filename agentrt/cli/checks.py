@@ -11,42 +11,44 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeAlias
+
+import msgspec
 
 from agentrt import __version__
 from agentrt.access.keys import check_bind, is_loopback
 from agentrt.cli.connect import database_file, lock_holder
 from agentrt.cli.explain import explain
+from agentrt.cli.health_check import Check, State
 from agentrt.cli.options import Invocation
 from agentrt.cli.probes import probe_models
 from agentrt.cli.problems import CliError
 from agentrt.cli.screen import Role
 from agentrt.cli.tool_views import find_tools
+from agentrt.cli.work_checks import check_work, look_at_work
 from agentrt.config.schema import Config
 from agentrt.errors import AgentrtError, ConfigError, StoreError
+from agentrt.runtime.pulse import Pulse
 
-State: TypeAlias = Literal["ok", "warn", "fail"]
-
+_EXTRAS = {"postgres": "asyncpg", "uvloop": "uvloop"}
 _ROLES: dict[State, Role] = {"ok": "ok", "warn": "warn", "fail": "bad"}
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One fact. text says it on one line; fix is what to type or do about it."""
+class Diagnosis:
+    """All checks, in the order in which a person would want to know. pulse: what the database says of the work."""
 
-    name: str
-    state: State
-    text: str
-    fix: str = ""
+    checks: Sequence[Check]
+    pulse: Pulse | None = None
 
 
-def check_everything(invocation: Invocation) -> list[Check]:
-    """All checks, in the order in which a person would want to know."""
-    found = [_python(), _sqlite(), _extras()]
+def check_everything(invocation: Invocation) -> Diagnosis:
+    """Look at everything."""
+    found = [_python(), _sqlite()]
     try:
         config = invocation.config
     except (AgentrtError, CliError) as error:
-        return [*found, _from_problem("config", explain(error))]
+        return Diagnosis([*found, _from_problem("config", explain(error))])
+    found.append(_extras(config))
     found += _configuration(config)
     found += _tools(config)
     found += [
@@ -55,15 +57,21 @@ def check_everything(invocation: Invocation) -> list[Check]:
     ]
     found += _webhooks(config)
     found += [_keys(config), _port(config), *_database(config)]
-    return found
+    pulse = None
+    if all(check.state != "fail" for check in found if check.name == "database") and _has_tables(config):
+        is_file = database_file(config) is not None
+        pulse = look_at_work(config, is_file=is_file)
+        found += check_work(pulse, is_file=is_file)
+    return Diagnosis(found, pulse)
 
 
-def show_checks(invocation: Invocation, found: Sequence[Check]) -> bool:
+def show_checks(invocation: Invocation, diagnosis: Diagnosis) -> bool:
     """Print them. True: nothing is broken."""
-    out = invocation.out
+    out, found = invocation.out, diagnosis.checks
     is_well = all(check.state != "fail" for check in found)
     if invocation.is_json:
-        document = {"ok": is_well, "checks": [asdict(check) for check in found]}
+        work = msgspec.to_builtins(diagnosis.pulse) or {"queue": None, "workers": None}
+        document = {"ok": is_well, "checks": [asdict(check) for check in found], **work}
         out.line(json.dumps(document, ensure_ascii=False))
         return is_well
     width = max(len(check.name) for check in found)
@@ -91,14 +99,15 @@ def _sqlite() -> Check:
     return Check("sqlite", "ok", f"{sqlite3.sqlite_version} ({', '.join(extras)})")
 
 
-def _extras() -> Check:
-    """What can be installed beside: needed by nobody who does not know of it."""
-    extras = {"postgres": "asyncpg", "uvloop": "uvloop"}
-    there = [extra for extra, module in extras.items() if find_spec(module) is not None]
-    missing = [f"{extra} (pip install 'agentrt[{extra}]')" for extra in extras if extra not in there]
-    parts = [", ".join(there)] if there else []
-    parts += [f"not installed: {', '.join(missing)}"] if missing else []
-    return Check("extras", "ok", " · ".join(parts))
+def _extras(config: Config) -> Check:
+    """What is installed beside. A faster event loop is worth a word where others than the person here are served; that
+    PostgreSQL's driver is missing is said of the database."""
+    there = [extra for extra, module in _EXTRAS.items() if find_spec(module) is not None]
+    serves_many = bool(config.server.keys) or not is_loopback(config.server.host)
+    if "uvloop" not in there and serves_many and platform.python_implementation() == "CPython":
+        fix = "pip install 'agentrt[uvloop]': agentrt serve uses this faster event loop when it is there"
+        return Check("extras", "ok", ", ".join([*there, "no uvloop"]), fix)
+    return Check("extras", "ok", ", ".join(there) or "none installed, and none needed here")
 
 
 def _configuration(config: Config) -> Iterator[Check]:
@@ -186,6 +195,14 @@ def _state_of(config: Config, file: Path | None) -> str:
         return "has to be migrated, which serve does at its start"
     size = f" · {file.stat().st_size / 1_000_000:.1f} MB" if file is not None else ""
     return f"up to date{size}"
+
+
+def _has_tables(config: Config) -> bool:
+    """Whether the database is there, and this release's."""
+    from agentrt.store.migrate import needs_migration
+
+    file = database_file(config)
+    return (file is None or file.exists()) and not needs_migration(config.runtime.database.reveal())
 
 
 def _from_problem(name: str, problem: CliError) -> Check:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from agentrt.cli.port import AgentRow, Shelf
+from agentrt.cli.port import AgentRow, RunsWanted, Shelf
 from agentrt.cli.problems import CliError
 from agentrt.config.resolve import find_model
 from agentrt.config.schema import Config
@@ -26,6 +26,13 @@ def choose_agent(rows: Sequence[AgentRow], name: str | None, default: str) -> Ag
     close = get_close_matches(wanted, [row.name for row in rows], 1)
     fix = f"did you mean {close[0]}?   agentrt agents lists them" if close else "agentrt agents lists them"
     raise CliError("E301", f'there is no agent "{wanted}"', fix=fix)
+
+
+async def last_agent(shelf: Shelf, thread_id: str, rows: Sequence[AgentRow]) -> str | None:
+    """The id of the agent of the thread's newest run; None when there was none, or it is not there any more."""
+    newest = await shelf.runs(RunsWanted(thread_id=thread_id), limit=1)
+    ids = {row.id for row in rows}
+    return next((run.assistant_id for run in newest if run.assistant_id in ids), None)
 
 
 def check_model(config: Config, agent: AgentRow, model: str | None) -> None:
@@ -63,12 +70,16 @@ async def choose_thread(shelf: Shelf, text: str) -> str:
         if len(page) < _PAGE:
             break
         after = page[-1].id
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = found[:_SHOWN] + (["…"] if len(found) > _SHOWN else [])
-        raise CliError("E208", f'"{text}" fits {len(found)} threads', details=shown, fix="type more of the id")
-    raise CliError("E302", f"there is no thread {text}", fix="agentrt threads lists them")
+    return _only(found, text, kind="thread", code="E302")
+
+
+async def choose_run(shelf: Shelf, text: str) -> str:
+    """The id of the run that text is the beginning of. Raises CliError for none and for several."""
+    prefix = text if text.startswith("run_") else f"run_{text}"
+    for candidate in dict.fromkeys((text, prefix)):
+        if await shelf.run(candidate) is not None:
+            return candidate
+    return _only(await shelf.run_ids(prefix, limit=_SHOWN + 1), text, kind="run", code="E306")
 
 
 def parse_pairs(texts: Sequence[str], *, option: str) -> Mapping[str, str]:
@@ -80,3 +91,14 @@ def parse_pairs(texts: Sequence[str], *, option: str) -> Mapping[str, str]:
             raise CliError("E200", f'"{text}" is no pair', fix=f"write {option}NAME=VALUE")
         pairs[name] = value
     return pairs
+
+
+def _only(found: Sequence[str], text: str, *, kind: str, code: str) -> str:
+    """The one that was found. Raises CliError."""
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CliError(code, f"there is no {kind} {text}", fix=f"agentrt {kind}s lists them")
+    is_more = len(found) > _SHOWN
+    shown, n = [*found[:_SHOWN], *(["…"] if is_more else [])], f"more than {_SHOWN}" if is_more else str(len(found))
+    raise CliError("E208", f'"{text}" fits {n} {kind}s', details=shown, fix="type more of the id")

@@ -35,6 +35,8 @@ def explain(error: BaseException) -> CliError:
             return CliError("E304", f'there is no model "{model}" to use', why=why, fix="agentrt models lists them")
         case errors.NotFoundError(kind="thread", object_id=thread_id):
             return CliError("E302", f"there is no thread {thread_id}", fix="agentrt threads lists them")
+        case errors.NotFoundError(kind="run", object_id=run_id):
+            return CliError("E306", f"there is no run {run_id}", fix="agentrt runs lists them")
         case errors.NotFoundError(kind="assistant", object_id=assistant_id):
             return CliError("E301", f"there is no agent {assistant_id}", fix="agentrt agents lists them")
         case errors.NotFoundError(kind=kind, object_id=object_id):

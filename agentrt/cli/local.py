@@ -13,21 +13,28 @@ from agentrt.cli.port import (
     CallEnded,
     CallRow,
     Happening,
+    LoggedEvent,
     MessageEnded,
     MessageRow,
     OutputsWanted,
     RunBegan,
     RunEnd,
     RunEnded,
+    RunRow,
+    RunsWanted,
     Spent,
     TextPiece,
     ThreadRow,
 )
+from agentrt.cli.run_rows import run_row
+from agentrt.clock import SystemClock
 from agentrt.config.schema import DEFAULT_PROJECT, Config
 from agentrt.engine import events as ev
 from agentrt.engine.message import TextPart, ToolCall
+from agentrt.engine.run import Run, RunStatus
 from agentrt.errors import NotFoundError, RunStateError
 from agentrt.runtime.assembly import Runtime
+from agentrt.runtime.pulse import read_pulse, shared_time
 from agentrt.runtime.requests import NewMessage, NewRun, NewThread
 from agentrt.store.assistants import DECLARED, Assistant, list_assistants
 from agentrt.store.database import Store, Tx
@@ -35,8 +42,10 @@ from agentrt.store.jobs import finish_jobs_of_thread
 from agentrt.store.messages import list_messages
 from agentrt.store.pages import PageQuery
 from agentrt.store.run_events import NumberedEvent
+from agentrt.store.run_lists import RunFilter, find_run_of_project, list_project_runs, list_runs_beginning
+from agentrt.store.run_log import LogEntry, read_log
 from agentrt.store.run_steps import list_steps
-from agentrt.store.runs import find_active_run, find_run, list_runs
+from agentrt.store.runs import StoredRun, find_active_run, find_run, list_runs
 from agentrt.store.threads import Thread, delete_thread, find_thread, list_threads
 
 _ALL = 1_000_000_000
@@ -60,6 +69,15 @@ class LocalShelf:
         self._declared = {spec.id: spec for spec in config.agents.values()}
         self._is_running = is_running
         self.schedules = LocalSchedules(store, config, is_running=is_running)
+        self._lease_s = config.runtime.lease_s
+        self._webhooks = config.webhooks
+
+    async def has_drivers(self) -> bool:
+        if self._is_running or not self._store.is_shared:  # a file is this process's alone
+            return self._is_running
+        clock, lease_s = SystemClock(), self._lease_s
+        pulse = await self._store.read(lambda tx: read_pulse(tx, now=shared_time(tx, clock), lease_s=lease_s))
+        return any(worker.is_alive and worker.drives for worker in pulse.workers)
 
     async def agents(self) -> list[AgentRow]:
         page = await self._store.read(lambda tx: list_assistants(tx, DEFAULT_PROJECT, PageQuery(limit=_ALL)))
@@ -127,6 +145,47 @@ class LocalShelf:
 
         await self._store.write(write)
 
+    async def runs(self, only: RunsWanted, *, limit: int, after: str | None = None) -> list[RunRow]:
+        query = PageQuery(limit=limit, after=after)
+        statuses = frozenset(RunStatus(status) for status in only.statuses)
+        wanted = RunFilter(statuses, only.assistant_id, only.thread_id, only.since)
+        page = await self._store.read(lambda tx: list_project_runs(tx, DEFAULT_PROJECT, query, wanted))
+        return [_run_row(run) for run in page.items]
+
+    async def run(self, run_id: str) -> RunRow | None:
+        try:
+            return _run_row(await self._store.read(lambda tx: find_run_of_project(tx, DEFAULT_PROJECT, run_id)))
+        except NotFoundError:
+            return None
+
+    async def run_ids(self, prefix: str, *, limit: int) -> list[str]:
+        page = await self._store.read(lambda tx: list_runs_beginning(tx, DEFAULT_PROJECT, prefix, limit=limit))
+        return [run.id for run in page.items]
+
+    async def run_events(self, run_id: str, *, after: tuple[int, int] | None = None) -> list[LoggedEvent]:
+        def read(tx: Tx) -> list[LogEntry]:
+            find_run_of_project(tx, DEFAULT_PROJECT, run_id)
+            return read_log(tx, run_id, after=after, limit=_ALL, joins_deltas=True)[0]
+
+        return [LoggedEvent(entry.epoch, entry.seq, entry.event) for entry in await self._store.read(read)]
+
+    async def cancel_run(self, run_id: str) -> RunRow:
+        from agentrt.dispatch.local import LocalDispatcher
+        from agentrt.runtime.cancel import cancel_from_outside
+        from agentrt.runtime.webhooks.outbox import Outbox
+
+        # Whoever it hands jobs to is not there; a job's row says by itself that it is ready.
+        dispatcher, lease_s = LocalDispatcher(), self._lease_s if self._store.is_shared else None
+        outbox = Outbox(self._webhooks, dispatcher=dispatcher)
+
+        def write(tx: Tx) -> StoredRun:
+            now = shared_time(tx, SystemClock())
+            return cancel_from_outside(
+                tx, DEFAULT_PROJECT, run_id, now=now, lease_s=lease_s, dispatcher=dispatcher, outbox=outbox
+            )
+
+        return _run_row(await self._store.write(write))
+
 
 class LocalEngine:
     """Runs in this process, on a Runtime that the caller has opened."""
@@ -169,6 +228,10 @@ class LocalEngine:
             await self._runtime.runs.cancel(DEFAULT_PROJECT, thread_id, run_id)
         except RunStateError:
             return
+
+    async def retry(self, run_id: str) -> RunRow:
+        run = await self._runtime.runs.retry(DEFAULT_PROJECT, run_id)
+        return _run_row(run)
 
     async def active_run(self, thread_id: str) -> str | None:
         active = await self._runtime.store.read(lambda tx: find_active_run(tx, thread_id))
@@ -228,6 +291,13 @@ class _EventReader:
                 return [RunEnded(_ENDS[type(event)])]
             case _:
                 return []
+
+
+def _run_row(run: StoredRun | Run) -> RunRow:
+    # As a server would say it, so that both ways through the port tell the same.
+    from agentrt.server.render.assistants import render_run
+
+    return run_row(render_run(run if isinstance(run, Run) else run.to_run()))
 
 
 def _assistant_row(assistant: Assistant, name: str) -> AgentRow:

@@ -40,6 +40,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "models": Entry("agentrt.cli.models:models", "List the models, or test whether they answer.", "Look"),
     "tools": Entry("agentrt.cli.tools:tools", "List the tools, show one, or call it.", "Look"),
     "threads": Entry("agentrt.cli.threads:threads", "List, show and delete threads.", "Look"),
+    "runs": Entry("agentrt.cli.runs:runs", "List runs, show what took how long, watch, cancel and retry.", "Look"),
     "webhooks": Entry(
         "agentrt.cli.webhooks:webhooks", "List webhooks and their deliveries, test them, send again.", "Look"
     ),

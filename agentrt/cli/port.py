@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
+
+if TYPE_CHECKING:
+    from agentrt.engine.events import Event
 
 from agentrt.cli.schedule_port import ScheduleShelf
 
 RunEnd: TypeAlias = Literal["completed", "failed", "incomplete", "cancelled", "expired"]
+ENDED: Final = get_args(RunEnd)
+STATUSES: Final = ("queued", "in_progress", "requires_action", "cancelling", *ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,56 @@ class Spent:
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run. Times are Unix seconds; ended_at is None also for one that expired, whose end the API does not tell.
+
+    error_code, error: why it failed, or what more there is to say of a limit. limit: which one ended it.
+    waits_for: the calls that it waits for its caller to answer. spent, cost_usd: once it has ended.
+    retry_of: the run that it repeats.
+    """
+
+    id: str
+    thread_id: str
+    assistant_id: str
+    status: str
+    model: str
+    created_at: int
+    started_at: int | None = None
+    ended_at: int | None = None
+    expires_at: int | None = None
+    error_code: str | None = None
+    error: str | None = None
+    limit: str | None = None
+    waits_for: tuple[CallRow, ...] = ()
+    spent: Spent | None = None
+    cost_usd: float | None = None
+    retry_of: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class RunsWanted:
+    """Which runs to list; what is empty or None does not narrow. since: created in this second or later."""
+
+    statuses: tuple[str, ...] = ()
+    assistant_id: str | None = None
+    thread_id: str | None = None
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event of a run with its place in the log."""
+
+    epoch: int
+    seq: int
+    event: Event
 
 
 # What happens in a run, as far as a person wants to see it --------------------------------------------------------
@@ -127,7 +182,11 @@ Happening: TypeAlias = RunBegan | TextPiece | MessageEnded | CallBegan | CallEnd
 
 
 class Shelf(Protocol):
-    """Reads and deletes what is stored, in the project `default`."""
+    """Reads what is stored, deletes it and cancels, in the project `default`. Drives nothing."""
+
+    async def has_drivers(self) -> bool:
+        """Whether some process drives runs now."""
+        ...
 
     @property
     def schedules(self) -> ScheduleShelf: ...
@@ -158,6 +217,24 @@ class Shelf(Protocol):
         """Raises NotFoundError."""
         ...
 
+    async def runs(self, only: RunsWanted, *, limit: int, after: str | None = None) -> list[RunRow]:
+        """Of all threads, newest first. after: the last id of the page before. Raises NotFoundError."""
+        ...
+
+    async def run(self, run_id: str) -> RunRow | None: ...
+
+    async def run_ids(self, prefix: str, *, limit: int) -> list[str]:
+        """Ids of runs that begin so."""
+        ...
+
+    async def run_events(self, run_id: str, *, after: tuple[int, int] | None = None) -> list[LoggedEvent]:
+        """What is stored of a run's events behind a place, deltas that follow each other as one."""
+        ...
+
+    async def cancel_run(self, run_id: str) -> RunRow:
+        """Ask a run to stop, and end it here if nobody is there to hear. Raises CliError for one that has ended."""
+        ...
+
 
 class Engine(Protocol):
     """Makes runs, in the project `default`. url: the server's, None when the runs are made in this process."""
@@ -186,6 +263,10 @@ class Engine(Protocol):
 
     async def active_run(self, thread_id: str) -> str | None:
         """The id of the run that keeps the thread busy."""
+        ...
+
+    async def retry(self, run_id: str) -> RunRow:
+        """A new run with the parameters of one that did not complete. Raises AgentrtError, CliError."""
         ...
 
     def fire(self, schedule_id: str) -> AsyncGenerator[Happening, None]:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import quote
 
-from agentrt.cli.port import AgentRow, CallRow, Happening, MessageRow, RunBegan, ThreadRow
+from agentrt.cli.port import (
+    AgentRow,
+    CallRow,
+    Happening,
+    LoggedEvent,
+    MessageRow,
+    RunBegan,
+    RunRow,
+    RunsWanted,
+    ThreadRow,
+)
 from agentrt.cli.problems import CliError
 from agentrt.cli.remote_api import PAGE, Api, Json
 from agentrt.cli.remote_events import StreamReader
 from agentrt.cli.remote_schedules import RemoteSchedules
 from agentrt.cli.remote_webhooks import RemoteWebhooks
+from agentrt.cli.run_rows import logged_event, run_row
 from agentrt.errors import NotFoundError
 from agentrt.http import open_client
 
 _CONNECT_S: Final = 5.0
 # A stream is silent while a tool works; a server that is gone closes the connection.
 _SILENCE_S: Final = 3600.0
+# A person's word may be anything; what can be no id names nothing, and has no place in a path.
+_ID: Final = re.compile(r"[\w-]+")
+_EVENTS_PAGE: Final = 1000
 _ACTIVE: Final = ("queued", "in_progress", "requires_action", "cancelling")
 
 
@@ -36,6 +51,10 @@ class RemoteShelf:
         self._api = api
         self._names = names
         self.schedules = RemoteSchedules(api)
+
+    async def has_drivers(self) -> bool:
+        workers = (await self._api.health())["workers"]
+        return any(worker["is_alive"] and worker["role"] != "api" for worker in workers)
 
     async def agents(self) -> list[AgentRow]:
         rows = [
@@ -65,10 +84,10 @@ class RemoteShelf:
         return rows
 
     async def thread(self, thread_id: str) -> ThreadRow | None:
+        if not _ID.fullmatch(thread_id):
+            return None
         try:
-            item = await self._api.call(
-                "GET", f"/threads/{quote(thread_id, safe='')}"
-            )  # a person's word may be anything
+            item = await self._api.call("GET", f"/threads/{thread_id}")
         except NotFoundError:
             return None
         return ThreadRow(item["id"], item["created_at"], item["metadata"])
@@ -102,6 +121,48 @@ class RemoteShelf:
 
     async def delete_thread(self, thread_id: str) -> None:
         await self._api.call("DELETE", f"/threads/{thread_id}")
+
+    async def runs(self, only: RunsWanted, *, limit: int, after: str | None = None) -> list[RunRow]:
+        asked = {
+            "status": ",".join(only.statuses),
+            "assistant_id": only.assistant_id,
+            "thread_id": only.thread_id,
+            "created_after": only.since,
+            "after": after,
+        }
+        query = {name: value for name, value in asked.items() if value}
+        rows: list[RunRow] = []
+        async for item in self._api.pages("/runs", {**query, "limit": min(limit, PAGE)}):
+            rows.append(run_row(item))
+            if len(rows) == limit:
+                break
+        return rows
+
+    async def run(self, run_id: str) -> RunRow | None:
+        if not _ID.fullmatch(run_id):
+            return None
+        try:
+            return run_row(await self._api.call("GET", f"/runs/{run_id}"))
+        except NotFoundError:
+            return None
+
+    async def run_ids(self, prefix: str, *, limit: int) -> list[str]:
+        page = await self._api.call("GET", "/runs", query={"id_prefix": prefix, "limit": min(limit, PAGE)})
+        return [str(item["id"]) for item in page["data"]]
+
+    async def run_events(self, run_id: str, *, after: tuple[int, int] | None = None) -> list[LoggedEvent]:
+        found: list[LoggedEvent] = []
+        place = "" if after is None else f"{after[0]}.{after[1]}"
+        has_more = True
+        while has_more:
+            query: dict[str, str | int] = {"limit": _EVENTS_PAGE, **({"starting_after": place} if place else {})}
+            page = await self._api.call("GET", f"/runs/{run_id}/events", query=query)
+            found += [logged for item in page["data"] if (logged := logged_event(item)) is not None]
+            place, has_more = page["last_id"], page["has_more"]
+        return found
+
+    async def cancel_run(self, run_id: str) -> RunRow:
+        return run_row(await self._api.call("POST", f"/runs/{run_id}/cancel"))
 
 
 class RemoteEngine:
@@ -156,6 +217,9 @@ class RemoteEngine:
         except CliError as error:
             if error.code != "E210":  # it has ended already
                 raise
+
+    async def retry(self, run_id: str) -> RunRow:
+        return run_row(await self._api.call("POST", f"/runs/{run_id}/retry"))
 
     async def active_run(self, thread_id: str) -> str | None:
         page = await self._api.call("GET", f"/threads/{thread_id}/runs", query={"limit": PAGE})

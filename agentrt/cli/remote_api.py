@@ -43,7 +43,15 @@ class Api:
         self, method: str, path: str, *, body: Json | None = None, query: Mapping[str, str | int] | None = None
     ) -> Json:
         """One request, its JSON answer. Raises CliError, and NotFoundError for a thread that is not there."""
-        url = f"{self.url}/v1{path}"
+        return await self._call(method, f"{self.url}/v1{path}", body=body, query=query)
+
+    async def health(self) -> Json:
+        """What the service says of itself. Raises CliError."""
+        return await self._call("GET", f"{self.url}/healthz")
+
+    async def _call(
+        self, method: str, url: str, *, body: Json | None = None, query: Mapping[str, str | int] | None = None
+    ) -> Json:
         try:
             answer = await self._client.request(
                 method, url, json=body, params=query, headers=self._headers, timeout=_ANSWER_S

@@ -74,7 +74,7 @@ async def _work(invocation: Invocation, *, shows_banner: bool) -> None:
     async with Runtime(invocation.config, role="worker") as runtime:
         _on_signals(lambda **_: stop.set())
         if shows_banner:
-            lines = banner_lines(invocation.out, runtime.health(), runtime.config, None, role="worker")
+            lines = banner_lines(invocation.out, await runtime.health(), runtime.config, None, role="worker")
             invocation.out.write("".join(f"{line}\n" for line in lines))
         log.info("worker.ready", extra={"worker": runtime.worker_id})
         await stop.wait()
@@ -88,10 +88,10 @@ async def _serve(
     url = _url(listener)
     # Opened here and not by the app's lifespan: what goes wrong is told like every other error of a command.
     async with Runtime(config, server_url=url, role=role) as runtime:
+        lines = banner_lines(invocation.out, await runtime.health(), config, url, role=role)
 
         def announce() -> None:
             if shows_banner:
-                lines = banner_lines(invocation.out, runtime.health(), config, url, role=role)
                 invocation.out.write("".join(f"{line}\n" for line in lines))
             log.info("serve.ready", extra={"url": url})
 

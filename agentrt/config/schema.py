@@ -45,11 +45,12 @@ class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 class RetentionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How long what is kept: threads since their last message or run, files since their upload, a run's events since
-    its end. None = for ever."""
+    its end, deliveries of webhooks since theirs. None = for ever."""
 
     threads_s: float | None = None
     files_s: float | None = None
     events_s: float | None = 14 * 86_400.0
+    webhook_deliveries_s: float | None = 30 * 86_400.0
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True):

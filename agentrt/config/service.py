@@ -38,6 +38,7 @@ def runtime_spec(merged: Merged, agents: Mapping[str, AgentSpec], state_folder: 
             threads_s=table.retention.threads,
             files_s=table.retention.files,
             events_s=table.retention.events,
+            webhook_deliveries_s=table.retention.webhook_deliveries,
         ),
         limits=RuntimeLimits(
             max_steps=table.limits.max_steps,

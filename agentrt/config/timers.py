@@ -42,6 +42,14 @@ class RetentionTable(Table):
             json_schema_extra={"default": "14d"},
         ),
     ] = 14 * 86_400.0
+    webhook_deliveries: Annotated[
+        Period,
+        Field(
+            description="What was sent to a webhook, with its attempts, since it was delivered or given up.",
+            examples=["30d"],
+            json_schema_extra={"default": "30d"},
+        ),
+    ] = 30 * 86_400.0
 
 
 class ScheduleTable(Table):

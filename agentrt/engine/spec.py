@@ -67,7 +67,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     server_tools: names of the functions that the server runs itself; every other function is the caller's.
     position: the run's place in its thread; what stands before it is its history. price: the model's, if it is known.
     expires_at: None = never. action_ttl_s: how long it may wait for its caller, in place of expires_at; the time
-    that it waits does not count then.
+    that it waits does not count then. retry_of: the run that this one repeats.
     """
 
     id: str
@@ -94,6 +94,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0
     tool_resources: dict[str, JsonValue] = {}
     price: Price | None = None
+    retry_of: str | None = None
 
 
 class ThreadInfo(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ from agentrt.runtime.history import StoredHistory
 from agentrt.runtime.leases import Leases, Role, new_worker_id
 from agentrt.runtime.models import Models
 from agentrt.runtime.perform import Performer, TokenRatios
+from agentrt.runtime.pulse import PulseReader
 from agentrt.runtime.recorder import Flusher
 from agentrt.runtime.requests import NewThread
 from agentrt.runtime.retention import RETENTION_EVERY_S, Retention
@@ -157,14 +158,17 @@ class Runtime:
         """How other processes on the same database know this one: `host:pid:…`."""
         return self._worker.id
 
-    def health(self) -> Health:
-        """What is on, what is off and why. No secrets in it."""
-        return make_health(
-            self.config,
-            self.tools,
-            n_waiting=self._dispatcher.depth if isinstance(self._dispatcher, LocalDispatcher) else 0,
-            n_driving=self._worker.n_driving,
-        )
+    @property
+    def n_driving(self) -> int:
+        """How many jobs this process drives now."""
+        return self._worker.n_driving
+
+    async def health(self) -> Health:
+        """What is on, what is off and why, what waits and who works. No secrets in it.
+
+        Raises UnavailableError when the database does not answer.
+        """
+        return make_health(self.config, self.tools, await self._pulse.read())
 
     async def drain(self) -> None:
         """Take up no more runs, and give those in flight a grace to come to where they can go on elsewhere.
@@ -193,6 +197,7 @@ class Runtime:
         deliveries = self._open_webhooks(exits)
         self._open_desks()
         self._open_driving(deliveries)
+        self._pulse = PulseReader(self.store, self.clock, lease_s=config.runtime.lease_s)
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
         await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
         await self._start(exits)
@@ -342,15 +347,18 @@ class Runtime:
 
     def _sweeps(self) -> list[Sweep]:
         retention = Retention(
-            self.config.runtime.retention, store=self.store, clock=self.clock, threads=self.threads, files=self.files
+            self.config.runtime.retention,
+            store=self.store,
+            clock=self.clock,
+            threads=self.threads,
+            files=self.files,
+            webhooks=self.webhooks,
         )
-
         return [
             Sweep("runs", lambda: expire_runs(self.store, self._run_driver.end, now=self.clock.now())),
             Sweep("files", self.files.expire),
             Sweep("vector_stores", lambda: expire_vector_stores(self.store, now=self.clock.now())),
             Sweep("schedules", self.firing.sweep),
-            Sweep("webhooks", self.webhooks.expire),
             Sweep("retention", retention.sweep, RETENTION_EVERY_S),
         ]
 

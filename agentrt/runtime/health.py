@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agentrt.config.schema import Config
+from agentrt.runtime.pulse import Pulse, Queue, WorkerState
 from agentrt.toolkit.registry import ToolRegistry
 
 NOT_YET = "not part of this release; the configuration is stored, and the tool is not offered to models"
@@ -18,7 +19,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """A running service. waiting, driving: runs in the queue and in work."""
+    """A running service. queue, workers: of the whole database, at most a second old."""
 
     status: str
     version: str
@@ -27,12 +28,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     tools: dict[str, Part]
     webhooks: dict[str, Part]
     agents: list[str]
-    waiting: int
-    driving: int
+    queue: Queue
+    workers: list[WorkerState]
     warnings: list[str]
 
 
-def make_health(config: Config, tools: ToolRegistry, *, n_waiting: int, n_driving: int) -> Health:
+def make_health(config: Config, tools: ToolRegistry, pulse: Pulse) -> Health:
     """The health of an open runtime."""
     from agentrt.version import __version__
 
@@ -50,8 +51,8 @@ def make_health(config: Config, tools: ToolRegistry, *, n_waiting: int, n_drivin
         tools=known | hosted,
         webhooks={spec.name: Part(on=spec.why_off is None, why=spec.why_off) for spec in config.webhooks},
         agents=[spec.id for spec in config.agents.values()],
-        waiting=n_waiting,
-        driving=n_driving,
+        queue=pulse.queue,
+        workers=pulse.workers,
         warnings=list(config.warnings),
     )
 

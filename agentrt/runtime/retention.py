@@ -13,6 +13,7 @@ from agentrt.clock import Clock
 from agentrt.config.schema import RetentionSpec
 from agentrt.runtime.files import Files
 from agentrt.runtime.threads import Threads
+from agentrt.runtime.webhooks.desk import Webhooks
 from agentrt.store.database import Store, Tx
 from agentrt.store.run_events import delete_events
 from agentrt.store.runs import date_ended_runs, list_runs_past_retention, list_undated_runs, mark_events_gone
@@ -25,27 +26,33 @@ _DATED_AT_ONCE = 200
 
 
 class Retention:
-    """Keeps events, threads and files no longer than the spec says. None = for ever."""
+    """Keeps threads, files, events and deliveries of webhooks no longer than the spec says. None = for ever."""
 
-    def __init__(self, spec: RetentionSpec, *, store: Store, clock: Clock, threads: Threads, files: Files) -> None:
+    def __init__(
+        self, spec: RetentionSpec, *, store: Store, clock: Clock, threads: Threads, files: Files, webhooks: Webhooks
+    ) -> None:
         self._spec = spec
         self._store = store
         self._clock = clock
         self._threads = threads
         self._files = files
+        self._webhooks = webhooks
 
     async def sweep(self) -> None:
         """Delete what is too old by now. Raises StoreError when the database fails."""
         now, spec = self._clock.now(), self._spec
-        n_threads = n_files = n_logs = 0
+        n_threads = n_files = n_logs = n_deliveries = 0
         if spec.threads_s is not None:
             n_threads = await self._threads.delete_inactive(before=now - spec.threads_s)
         if spec.files_s is not None:
             n_files = await self._files.delete_old(before=now - spec.files_s)
         if spec.events_s is not None:
             n_logs = await self._delete_events(before=now - spec.events_s)
-        if n_threads or n_files or n_logs:
-            log.info("retention.swept", extra={"threads": n_threads, "files": n_files, "logs": n_logs})
+        if spec.webhook_deliveries_s is not None:
+            n_deliveries = await self._webhooks.delete_old(before=now - spec.webhook_deliveries_s)
+        deleted = {"threads": n_threads, "files": n_files, "logs": n_logs, "deliveries": n_deliveries}
+        if any(deleted.values()):
+            log.info("retention.swept", extra=deleted)
 
     async def _delete_events(self, *, before: float) -> int:
         while undated := await self._store.read(lambda tx: list_undated_runs(tx, limit=_DATED_AT_ONCE)):

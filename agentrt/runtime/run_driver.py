@@ -132,29 +132,14 @@ class RunDriver:
             log.exception("run.cannot_be_failed", extra={"run": job_id})
 
     async def end(self, run_id: str, word: TurnFailed | DeadlinePassed) -> bool:
-        """End a run that no driver can or need end, in one transaction. False: it has ended already.
-
-        A cancel that was accepted before wins; a run whose model was not called yet is not failed but cancelled.
-        """
+        """See end_run. False: it has ended already."""
 
         def write(tx: Tx) -> list[NumberedEvent]:
-            now = self._clock.now()
-            row = load_run(tx, run_id)
-            if row is None:
-                return []
-            lock_thread(tx, row.thread_id)  # before the job's row, as whoever puts a run behind this one does
-            hold = seize_job(tx, run_id, now=now)
-            row = load_run(tx, run_id)
-            if hold is None or row is None or RunStatus(row.status).is_terminal:
-                return []
-            run = fold(numbered.event for numbered in read_events(tx, run_id))
-            last: Event = word
-            if row.status == RunStatus.CANCELLING or not _can_hear(run, word):
-                last = CancelRequested()
-            after, batch = settle(run, (last,), at=now)
-            numbered = _numbered(hold.epoch, next_seq(tx, run_id), batch)
-            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
-            self._bus.notify(tx, "news", [run_id])
+            numbered = end_run(
+                tx, run_id, word, now=self._clock.now(), dispatcher=self._dispatcher, outbox=self._outbox
+            )
+            if numbered:
+                self._bus.notify(tx, "news", [run_id])
             return numbered
 
         numbered = await self._store.write(write)
@@ -196,6 +181,38 @@ class RunDriver:
         return asyncio.get_running_loop().call_later(left_s, interrupt.send, DeadlinePassed())
 
 
+def end_run(
+    tx: Tx,
+    run_id: str,
+    word: TurnFailed | DeadlinePassed | CancelRequested,
+    *,
+    now: float,
+    dispatcher: Dispatcher,
+    outbox: Outbox,
+) -> list[NumberedEvent]:
+    """End a run that no driver can or need end, in one transaction; whoever drives it is fenced off.
+
+    A cancel that was accepted before wins; a run whose model was not called yet is not failed but cancelled.
+    Returns the events that were stored, none when it has ended already.
+    """
+    row = load_run(tx, run_id)
+    if row is None:
+        return []
+    lock_thread(tx, row.thread_id)  # before the job's row, as whoever puts a run behind this one does
+    hold = seize_job(tx, run_id, now=now)
+    row = load_run(tx, run_id)
+    if hold is None or row is None or RunStatus(row.status).is_terminal:
+        return []
+    run = fold(numbered.event for numbered in read_events(tx, run_id))
+    last: Event = word
+    if row.status == RunStatus.CANCELLING or not _can_hear(run, word):
+        last = CancelRequested()
+    after, batch = settle(run, (last,), at=now)
+    numbered = _numbered(hold.epoch, next_seq(tx, run_id), batch)
+    store_batch(tx, hold, run, after, numbered, now=now, dispatcher=dispatcher, outbox=outbox)
+    return numbered
+
+
 def _opening(run: Run, repeatable: Collection[str]) -> tuple[Event, ...]:
     """What a take-over states before the run goes on."""
     if run.status is RunStatus.QUEUED:
@@ -203,8 +220,8 @@ def _opening(run: Run, repeatable: Collection[str]) -> tuple[Event, ...]:
     return recover(run, repeatable=repeatable)
 
 
-def _can_hear(run: Run, word: TurnFailed | DeadlinePassed) -> bool:
-    return isinstance(word, DeadlinePassed) or run.status is RunStatus.IN_PROGRESS
+def _can_hear(run: Run, word: TurnFailed | DeadlinePassed | CancelRequested) -> bool:
+    return not isinstance(word, TurnFailed) or run.status is RunStatus.IN_PROGRESS
 
 
 def _numbered(epoch: int, seq: int, batch: Batch) -> list[NumberedEvent]:

@@ -23,9 +23,9 @@ from agentrt.ids import new_id
 from agentrt.runtime.busy import busy_policy, request_cancel
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.recorder import store_batch
-from agentrt.runtime.requests import NewRun, NewThread
+from agentrt.runtime.requests import NewRun, NewThread, OnBusy
 from agentrt.runtime.resources import resolve_resources, touch_stores
-from agentrt.runtime.specs import make_spec
+from agentrt.runtime.specs import make_spec, repeat_spec
 from agentrt.runtime.threads import add_messages, create_thread
 from agentrt.runtime.wake import wake
 from agentrt.runtime.webhooks.outbox import Outbox
@@ -33,6 +33,7 @@ from agentrt.store.assistants import IN_CODE, Assistant, find_assistant
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import DEFAULT_QUEUE, Job, insert_job, seize_job
 from agentrt.store.run_events import NumberedEvent, append_events, next_seq, read_events
+from agentrt.store.run_lists import find_run_of_project
 from agentrt.store.runs import (
     StoredRun,
     encode_meta,
@@ -92,13 +93,31 @@ class Runs:
 
         Raises NotFoundError, ModelNotFoundError, ThreadBusyError (policy `reject`), InvalidRequestError.
         """
-        try:
-            return await self._store.write(lambda tx: self.create_in(tx, project, thread_id, new, run_id=run_id))
-        except IntegrityError as error:
-            active = await self._store.read(lambda tx: find_active_run(tx, thread_id))
-            if active is None:
-                raise
-            raise ThreadBusyError(thread_id=thread_id, run_id=active.id, adding="run") from error
+        return await self._write_run(thread_id, lambda tx: self.create_in(tx, project, thread_id, new, run_id=run_id))
+
+    async def retry(self, project: str, run_id: str, *, on_busy: OnBusy | None = None) -> Run:
+        """A new run on the same thread, with the parameters of one that ended otherwise than completed.
+
+        What the thread has come to meanwhile stands before it. Raises NotFoundError (also for its assistant),
+        RunStateError, ModelNotFoundError, ThreadBusyError (policy `reject`).
+        """
+        row = await self._store.read(lambda tx: find_run_of_project(tx, project, run_id))
+        status, old = RunStatus(row.status), row.to_run().spec
+        if not status.is_terminal or status is RunStatus.COMPLETED:
+            raise RunStateError(run_id=run_id, run_status=status, doing="retry")
+
+        def write(tx: Tx) -> Run:
+            now = self._clock.now()
+            thread = find_thread(tx, project, row.thread_id)
+            position = take_positions(tx, thread.id, 1, now=now)
+            assistant = find_assistant(tx, project, row.assistant_id)
+            is_held = self._make_way(tx, thread, assistant.id, on_busy)
+            server_tools = self._server_tools(assistant.id)
+            spec = repeat_spec(old, run_id=new_id("run"), now=now, position=position, server_tools=server_tools)
+            spec = replace(spec, price=self._check_model(spec.model))
+            return self._insert(tx, thread, assistant, spec, is_held=is_held)
+
+        return await self._write_run(row.thread_id, write)
 
     def create_in(self, tx: Tx, project: str, thread_id: str, new: NewRun, *, run_id: str | None = None) -> Run:
         """As create, in a transaction of the caller's."""
@@ -107,10 +126,10 @@ class Runs:
         # Takes the thread's row lock first: whoever checks for an active run after this sees every other one.
         first_pos = take_positions(tx, thread_id, len(new.messages) + 1, now=now)
         assistant = find_assistant(tx, project, new.assistant_id)
-        is_held = self._make_way(tx, thread, new)
+        is_held = self._make_way(tx, thread, assistant.id, new.on_busy)
         add_messages(tx, thread, new.messages, first_pos=first_pos, now=now)
-        position = first_pos + len(new.messages)
-        return self._insert(tx, thread, assistant, new, position=position, is_held=is_held, run_id=run_id)
+        spec = self._spec(tx, thread, assistant, new, position=first_pos + len(new.messages), run_id=run_id)
+        return self._insert(tx, thread, assistant, spec, is_held=is_held, schedule_id=new.schedule_id)
 
     async def create_with_thread(self, project: str, thread: NewThread, new: NewRun) -> Run:
         """A new thread with a run on it, in one transaction. Raises as create and Threads.create do."""
@@ -127,7 +146,8 @@ class Runs:
         info = ThreadInfo(
             id=made.id, created_at=made.created_at, metadata=made.meta, tool_resources=made.tool_resources
         )
-        return self._insert(tx, made, assistant, new, position=position, thread_created=info, run_id=run_id)
+        spec = self._spec(tx, made, assistant, new, position=position, run_id=run_id)
+        return self._insert(tx, made, assistant, spec, thread_created=info, schedule_id=new.schedule_id)
 
     async def submit(self, project: str, thread_id: str, run_id: str, outputs: Sequence[tuple[str, str]]) -> Submitted:
         """Give a waiting run the outputs (call id, text) of exactly its pending calls. Accepted once.
@@ -200,12 +220,21 @@ class Runs:
 
         return self._feeds.follow(run_id, read, after=after, is_resumed=is_resumed)
 
-    def _make_way(self, tx: Tx, thread: Thread, new: NewRun) -> bool:
+    async def _write_run(self, thread_id: str, write: Callable[[Tx], Run]) -> Run:
+        try:
+            return await self._store.write(write)
+        except IntegrityError as error:
+            active = await self._store.read(lambda tx: find_active_run(tx, thread_id))
+            if active is None:
+                raise
+            raise ThreadBusyError(thread_id=thread_id, run_id=active.id, adding="run") from error
+
+    def _make_way(self, tx: Tx, thread: Thread, assistant_id: str, on_busy: OnBusy | None) -> bool:
         """Whether the new run must wait for an active one. Raises ThreadBusyError when it may not."""
         active = find_active_run(tx, thread.id)
         if active is None:
             return False
-        policy = busy_policy(tx, new.on_busy, thread, new.assistant_id)
+        policy = busy_policy(tx, on_busy, thread, assistant_id)
         if policy == "reject":
             raise ThreadBusyError(thread_id=thread.id, run_id=active.id, adding="run")
         if policy == "interrupt":
@@ -217,15 +246,13 @@ class Runs:
         tx: Tx,
         thread: Thread,
         assistant: Assistant,
-        new: NewRun,
+        spec: RunSpec,
         *,
-        position: int,
         is_held: bool = False,
         thread_created: ThreadInfo | None = None,
-        run_id: str | None = None,
+        schedule_id: str | None = None,
     ) -> Run:
         now = self._clock.now()
-        spec = self._spec(tx, thread, assistant, new, position=position, now=now, run_id=run_id or new_id("run"))
         run = Run(spec=spec)
         events: list[Event] = [RunCreated(spec=spec, at=now), RunQueued(at=now)]
         if thread_created is not None:
@@ -237,7 +264,7 @@ class Runs:
                 project=thread.project,
                 thread_id=thread.id,
                 assistant_id=spec.assistant_id,
-                position=position,
+                position=spec.position,
                 status=run.status.value,
                 is_held=is_held,
                 created_at=spec.created_at,
@@ -245,7 +272,7 @@ class Runs:
                 spec=encode_spec(spec),
                 state=encode_state(run),
                 meta=encode_meta(spec.metadata),
-                schedule_id=new.schedule_id,
+                schedule_id=schedule_id,
             ),
         )
         touch_stores(tx, thread.tool_resources, spec.tool_resources, now=now)
@@ -259,15 +286,16 @@ class Runs:
         return run
 
     def _spec(
-        self, tx: Tx, thread: Thread, assistant: Assistant, new: NewRun, *, position: int, now: float, run_id: str
+        self, tx: Tx, thread: Thread, assistant: Assistant, new: NewRun, *, position: int, run_id: str | None = None
     ) -> RunSpec:
+        now = self._clock.now()
         resources = assistant.tool_resources
         if new.tool_resources is not None:
             resources = resolve_resources(tx, thread.project, new.tool_resources, now=now, expires_after_days=None)
         spec = make_spec(
             assistant,
             new,
-            run_id=run_id,
+            run_id=run_id or new_id("run"),
             thread_id=thread.id,
             now=now,
             position=position,

@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from agentrt.engine.message import JsonObject
 from agentrt.engine.spec import FunctionTool, ResponseFormat, RunSpec, ToolChoice, ToolSpec, Truncation
@@ -57,6 +58,21 @@ def make_spec(
         max_steps=defaults.max_steps or max_steps,
         position=position,
         tool_resources=tool_resources,
+    )
+
+
+def repeat_spec(spec: RunSpec, *, run_id: str, now: float, position: int, server_tools: Container[str]) -> RunSpec:
+    """The same parameters once more, for as long, whatever has become of the assistant since."""
+    lasts_s = None if spec.expires_at is None else spec.expires_at - spec.created_at
+    names = (tool.name for tool in spec.tools if isinstance(tool, FunctionTool))
+    return replace(
+        spec,
+        id=run_id,
+        created_at=int(now),
+        expires_at=None if lasts_s is None else int(now) + lasts_s,
+        position=position,
+        server_tools=tuple(name for name in names if name in server_tools),
+        retry_of=spec.id,
     )
 
 

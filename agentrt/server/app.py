@@ -24,6 +24,7 @@ from agentrt.server.routes import (
     health,
     messages,
     models,
+    project_runs,
     run_steps,
     run_streams,
     runs,
@@ -45,6 +46,7 @@ _ROUTERS = (
     webhooks.router,
     schedules.router,
     models.router,
+    project_runs.router,
     health.router,
 )
 _EXPOSED = ["x-request-id", "openai-processing-ms", "openai-poll-after-ms", "openai-version", "retry-after"]

@@ -8,6 +8,7 @@ The row is also the subject's lock: whoever changes a run takes its job row firs
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -179,6 +180,7 @@ _worker_of = Statement(select(_table.c.worker).where(_is_id))
 _waiting = Statement(
     select(*_how_many_since).where(_IS_READY, _table.c.ready_at <= bindparam("now"), _table.c.worker.is_(None))
 )
+_driven = Statement(select(_table.c.worker).where(_IS_HELD))
 _finish = Statement(delete(_table).where(_is_id))
 _finish_of_thread = Statement(
     delete(_table).where(_table.c.id.in_(select(_runs.c.id).where(_runs.c.thread_id == bindparam("thread_id"))))
@@ -275,6 +277,11 @@ def waiting_jobs(tx: Tx, *, now: float) -> tuple[int, float | None]:
     row = _waiting.first(tx, {"now": now})
     assert row is not None
     return int(row[0]), row[1]
+
+
+def driven_jobs(tx: Tx) -> Counter[str]:
+    """How many jobs each worker holds."""
+    return Counter(row[0] for row in _driven.rows(tx, {}))
 
 
 def finish_job(tx: Tx, job_id: str) -> None:

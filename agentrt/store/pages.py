@@ -71,12 +71,27 @@ def listing(
 
 
 @dataclass(frozen=True, slots=True)
-class _Bound:
-    """A cursor, as far as it shapes the statement. by_time: its object is gone, its id tells when it was made."""
+class Made:
+    """When the objects of a list were made, Unix seconds: at `since` or later, before `until`. Narrows a page."""
 
-    name: str
+    since: int | None = None
+    until: int | None = None
+
+
+ALWAYS = Made()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Bound:
+    """One end of a page, as far as it shapes the statement. by_time: its place is (creation time, id) though the
+    list's key is another: of a cursor whose object is gone, only its id tells where it stood."""
+
     is_greater: bool
-    by_time: bool
+    by_time: bool = False
+
+    @property
+    def name(self) -> str:
+        return "lower" if self.is_greater else "upper"
 
 
 def fetch_page(
@@ -87,31 +102,45 @@ def fetch_page(
     query: PageQuery,
     *,
     cursors: tuple[Where, ...] | None = None,
+    made: Made = ALWAYS,
 ) -> Page[R]:
     """One page of the rows that match one of `wheres` (no row may match two), with `values` for their parameters.
 
     `before` gives the items directly before it, still in the requested order. A cursor whose object has been
-    deleted in the meantime still marks its place, as long as its id is one of ours. cursors: which rows may mark a
-    place, when more than those that match: rows may leave a list while it is read.
+    deleted in the meantime still marks its place, as long as its id is one of ours.
+    cursors: what a cursor's row must match, where rows may leave the list while it is read; else one of `wheres`.
+    made: only for lists whose key is a creation time and an id.
     Raises NotFoundError for a cursor that never was in this list.
     """
     # `before` is read backwards from the cursor and turned round at the end.
     is_backwards = query.before is not None and query.after is None
     is_ascending = (query.order == "asc") != is_backwards
-    given = {**values, "n": query.limit + 1}
-    bounds = []
-    for name, cursor, follows in (("after", query.after, True), ("before", query.before, False)):
+    bounds: dict[_Bound, tuple[Any, ...]] = {}
+    for cursor, follows in ((query.after, True), (query.before, False)):
         if cursor is not None:
             place, by_time = _find_place(tx, of, cursors or wheres, values, cursor)
-            given |= {f"{name}_{i}": part for i, part in enumerate(place)}
-            bounds.append(_Bound(name, (query.order == "asc") == follows, by_time))
+            bound = _Bound((query.order == "asc") == follows, by_time and not of.has_time_key)
+            _narrow(bounds, bound, place)
+    for second, is_greater in ((made.since, True), (made.until, False)):
+        if second is not None:  # no id is empty: every key of a second stands behind (second, "")
+            _narrow(bounds, _Bound(is_greater), (second, ""))
+    places = {f"{bound.name}_{i}": part for bound, place in bounds.items() for i, part in enumerate(place)}
+    given = {**values, **places, "n": query.limit + 1}
+    shape = tuple(sorted(bounds))
     found: list[R] = []
     for where in wheres:
-        found += fetch_all(tx, _page(of, where, is_ascending, tuple(bounds)), of.model, given)
+        found += fetch_all(tx, _page(of, where, is_ascending, shape), of.model, given)
     if len(wheres) > 1:
         found.sort(key=attrgetter(*(str(column.key) for column in of.key)), reverse=not is_ascending)
     items = found[: query.limit]
     return Page(items[::-1] if is_backwards else items, len(found) > query.limit)
+
+
+def _narrow(bounds: dict[_Bound, tuple[Any, ...]], bound: _Bound, place: tuple[Any, ...]) -> None:
+    """Of two bounds on one side the narrower one counts, so that an index is read from there and no further."""
+    other = bounds.get(bound)
+    if other is None or (place > other) == bound.is_greater:
+        bounds[bound] = place
 
 
 def _find_place(

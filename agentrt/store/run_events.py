@@ -50,12 +50,13 @@ _whole = Statement(_log)
 # and never stored is past its epoch's last event, and the next epoch has used its number again.
 _start = (
     select(_table.c.seq)
-    .where(_of_run, _table.c.seq <= bindparam("seq"), _table.c.epoch <= bindparam("epoch"))
+    .where(_of_run, _table.c.seq <= bindparam("seq"), _table.c.epoch <= bindparam("epoch", type_=BigInteger))
     .order_by(_table.c.seq.desc())
     .limit(1)
     .scalar_subquery()
 )
 _from = Statement(_log.where(_table.c.seq >= func.coalesce(_start, 0)))
+_some_from = Statement(_log.where(_table.c.seq >= func.coalesce(_start, 0)).limit(bindparam("n_chunks")))
 _last = select(_table.c.seq + _table.c.n).where(_of_run).order_by(_table.c.seq.desc()).limit(1)
 _next_seq = Statement(_last)
 _append = Statement(
@@ -94,12 +95,19 @@ def append_events(tx: Tx, run_id: str, events: list[NumberedEvent]) -> None:
         raise FencedError(f"event {first.seq} of run {run_id} does not follow what is stored")
 
 
-def read_events(tx: Tx, run_id: str, *, after: tuple[int, int] | None = None) -> list[NumberedEvent]:
-    """Stored events in order; with after=(epoch, seq), those that follow that one."""
+def read_events(
+    tx: Tx, run_id: str, *, after: tuple[int, int] | None = None, n_chunks: int | None = None
+) -> list[NumberedEvent]:
+    """Stored events in order; with after=(epoch, seq), those that follow that one.
+
+    n_chunks: read only so many rows, two at least; there are no more events when there is none in them.
+    """
     if after is None:
         rows = _whole.rows(tx, {"run_id": run_id})
     else:
-        rows = _from.rows(tx, {"run_id": run_id, "epoch": after[0], "seq": after[1]})
+        # Only the first row can be one that holds nothing behind the place.
+        values = {"run_id": run_id, "epoch": after[0], "seq": after[1], "n_chunks": n_chunks}
+        rows = (_from if n_chunks is None else _some_from).rows(tx, values)
     found = [
         NumberedEvent(epoch, seq + i, event) for epoch, seq, data in rows for i, event in enumerate(decode_events(data))
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import BigInteger, Boolean, Index, bindparam, or_, select, text, update
+from sqlalchemy import BigInteger, Boolean, Index, bindparam, case, func, literal_column, or_, select, text, update
 from sqlmodel import Field
 
 from agentrt.engine.run import ACTIVE, TERMINAL, Run, RunStatus
@@ -78,6 +78,10 @@ class RunTable(StoredRun, table=True):
         Index("ix_run_held", "thread_id", "status", "position", sqlite_where=_IS_HELD, postgresql_where=_IS_HELD),
         Index("ix_run_thread_position", "thread_id", "position"),
         Index("ix_run_live", "expires_at", sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        # For lists over all threads (run_lists.py): in order, also of the few that failed among all that did not.
+        Index("ix_run_project_created", "project", "created_at", "id"),
+        Index("ix_run_status_created", "project", "status", "created_at", "id"),
+        Index("ix_run_assistant_created", "project", "assistant_id", "status", "created_at", "id"),
         Index("ix_run_ended", "ended_at", sqlite_where=_HAS_EVENTS, postgresql_where=_HAS_EVENTS),
         Index(
             "ix_run_schedule",
@@ -97,6 +101,9 @@ _meta_decoder = msgspec.json.Decoder(dict[str, str])
 _encoder = msgspec.json.Encoder()
 _NO_SPEC = RunSpec(id="", thread_id="", assistant_id="", created_at=0, model="")
 
+# An expression rather than the column, where the index of all runs of the project could offer itself in the place of
+# the one that leads to few.
+IS_PROJECTS = _table.c.project.concat(literal_column("''")) == bindparam("project", type_=ID_COLUMN)
 _of_thread: Where = (_table.c.thread_id == bindparam("thread_id"), _table.c.project == bindparam("project"))
 _insert = Statement(_table.insert())
 _by_id = Statement(select(_table).where(_table.c.id == bindparam("id")))
@@ -112,6 +119,12 @@ _live = Statement(select(_table.c.id).where(_table.c.thread_id == bindparam("thr
 _is_not_driven = text("NOT EXISTS (SELECT 1 FROM job WHERE job.id = run.id AND job.worker IS NOT NULL)")
 _overdue = Statement(
     select(_table.c.id).where(_IS_ACTIVE, _table.c.expires_at <= bindparam("now"), _is_not_driven).limit(_OVERDUE_MAX)
+)
+_resting = Statement(
+    select(
+        func.sum(case((_table.c.status == RunStatus.REQUIRES_ACTION.value, 1), else_=0)).label("n_waiting"),
+        func.sum(case((_IS_HELD, 1), else_=0)).label("n_held"),
+    ).where(_IS_ACTIVE)
 )
 # A cancel that was accepted wins over everything the driver still wants to say but the run's end as cancelled.
 _advance = Statement(
@@ -147,7 +160,7 @@ _date = Statement(
     .where(_table.c.id == bindparam("run_id"), _table.c.ended_at.is_(None))
     .values(ended_at=_table.c.created_at)
 )
-_of_schedule: Where = (_table.c.schedule_id == bindparam("schedule_id"), _table.c.project == bindparam("project"))
+_of_schedule: Where = (_table.c.schedule_id == bindparam("schedule_id"), IS_PROJECTS)
 _scheduled = listing(StoredRun, _table, kind="run", prefix="run_")
 _runs = listing(StoredRun, _table, kind="run", prefix="run_", key=(_table.c.position,), has_time_key=False)
 
@@ -207,6 +220,12 @@ def list_live_runs(tx: Tx, thread_id: str) -> list[str]:
 def list_overdue_runs(tx: Tx, now: float) -> list[str]:
     """Ids of active runs whose time is over and that nobody drives, a hundred at most."""
     return [row[0] for row in _overdue.rows(tx, {"now": int(now)})]
+
+
+def count_resting_runs(tx: Tx) -> tuple[int, int]:
+    """How many runs wait for their callers, and how many for another run of their thread to end. All projects."""
+    row = _resting.first(tx, {})
+    return (0, 0) if row is None else (int(row[0] or 0), int(row[1] or 0))
 
 
 def advance_run(tx: Tx, run: Run) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from typing_extensions import TypedDict
 
 from agentrt.errors import InvalidRequestError
-from agentrt.wire.errors import nul_character, out_of_range, unsupported_value
+from agentrt.wire.errors import invalid_value, nul_character, out_of_range, unsupported_value
 from agentrt.wire.run_steps import INCLUDE_SEARCH_CONTENT
 
 Order: TypeAlias = Literal["asc", "desc"]
@@ -21,6 +21,7 @@ Query: TypeAlias = Iterable[tuple[str, str]]
 
 _ORDERS: tuple[Order, ...] = ("asc", "desc")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_PLACE = re.compile(r"(\d{1,15})\.(\d{1,15})", re.ASCII)
 _METADATA_FILTER = re.compile(r"metadata\[(.+)\]", re.DOTALL)
 
 ItemT = TypeVar("ItemT", bound=Mapping[str, object])
@@ -54,15 +55,60 @@ def read_page_query(query: Query, *, max_limit: int = 100, default_limit: int = 
     order = given.get("order", "desc")
     if order not in _ORDERS:
         raise unsupported_value("order", got=order, supported=_ORDERS)
+    limit = read_limit(query, max_limit=max_limit, default_limit=default_limit)
+    return PageQuery(limit, order, given.get("after") or None, given.get("before") or None)
+
+
+def read_limit(query: Query, *, max_limit: int, default_limit: int) -> int:
+    """How many objects are asked for. Raises InvalidRequestError."""
+    given = _checked(query)
     limit = read_integer(given["limit"], param="limit") if "limit" in given else default_limit
     if not 1 <= limit <= max_limit:
         raise out_of_range("limit", got=limit, limit=1 if limit < 1 else max_limit, is_above=limit > max_limit)
-    return PageQuery(limit, order, given.get("after") or None, given.get("before") or None)
+    return limit
 
 
 def read_filter(query: Query, name: str) -> str | None:
     """The value of one filter (`run_id`, `purpose`); None when absent or empty."""
     return _checked(query).get(name) or None
+
+
+def read_choice(query: Query, name: str, supported: Sequence[str]) -> str | None:
+    """The value of a filter that knows only these; None when absent or empty. Raises InvalidRequestError."""
+    value = read_filter(query, name)
+    if value is not None and value not in supported:
+        raise unsupported_value(name, got=value, supported=supported)
+    return value
+
+
+def read_choices(query: Query, name: str, supported: Sequence[str]) -> tuple[str, ...]:
+    """The values of a filter that takes several: `NAME=a&NAME=b`, `NAME[]=a`, or `NAME=a,b`."""
+    given = [part for key, text in query if key in (name, f"{name}[]") for part in text.split(",") if part]
+    for value in given:
+        if value not in supported:
+            raise unsupported_value(name, got=value, supported=supported)
+    return tuple(given)
+
+
+def read_time(query: Query, name: str) -> int | None:
+    """A filter in Unix seconds; None when absent or empty."""
+    text = read_filter(query, name)
+    if text is None:
+        return None
+    seconds = read_integer(text, param=name)
+    if seconds < 0:
+        raise out_of_range(name, got=seconds, limit=0, is_above=False)
+    return seconds
+
+
+def read_place(text: str | None, *, name: str) -> tuple[int, int] | None:
+    """An event's id, EPOCH.SEQ; None when there is none. name: where it stood, for the error."""
+    if not text:
+        return None
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise invalid_value(name, "expected the id of an event of this stream, such as '1.17'.")
+    return int(match[1]), int(match[2])
 
 
 def read_metadata_filter(query: Query) -> dict[str, str]:

@@ -10,7 +10,17 @@ from typing_extensions import TypedDict
 
 from agentrt.engine.spec import Truncation
 from agentrt.wire.assistants import ModelName, ReasoningEffort, Temperature, TopP
-from agentrt.wire.base import MAX_INTEGER, Body, Boolean, Integer, LongText, Metadata, NewRunExtension, Omittable
+from agentrt.wire.base import (
+    MAX_INTEGER,
+    Body,
+    Boolean,
+    Extension,
+    Integer,
+    LongText,
+    Metadata,
+    NewRunExtension,
+    Omittable,
+)
 from agentrt.wire.messages import MessageList
 from agentrt.wire.threads import CreateThreadRequest
 from agentrt.wire.tool_resources import ToolResourcesRequest
@@ -74,6 +84,12 @@ class CreateThreadAndRunRequest(_RunFields):
 
     thread: Omittable[CreateThreadRequest] = None
     tool_resources: ToolResourcesRequest | None = None
+
+
+class RetryRunRequest(Body):
+    """POST /runs/{run_id}/retry."""
+
+    agentrt: Omittable[Extension] = None
 
 
 class UpdateRunRequest(Body):
@@ -155,10 +171,12 @@ class TruncationObject(TypedDict):
     last_messages: int | None
 
 
-class RunExtension(TypedDict):
-    """What the contract has no field for. cost_usd: of the run's model calls, when the model has a price."""
+class RunExtension(TypedDict, total=False):
+    """What the contract has no field for. cost_usd: of the run's model calls, once it has ended, when the model has a
+    price. retry_of: the run that this one repeats."""
 
     cost_usd: float
+    retry_of: str
 
 
 class RunObject(TypedDict):

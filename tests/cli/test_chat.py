@@ -197,3 +197,20 @@ def test_no_colour_is_obeyed_on_a_terminal(project: Path) -> None:
         assert person.leave() == 0
         assert "\x1b[1m" not in person.raw
         assert "\x1b[36m" not in person.raw
+
+
+@pytest.mark.parametrize(
+    ("words", "agent"), [(["-t", "{thread}"], "other"), (["--last"], "other"), (["helper", "-t", "{thread}"], "helper")]
+)
+def test_a_thread_goes_on_with_the_agent_that_answered_last(
+    call: Call, project: Path, words: list[str], agent: str
+) -> None:
+    with (project / "agents.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[agents.other]\nmodel = "demo"\n')
+    thread_id = json.loads(call("run", "other", "Hello", "--json").stdout)["thread_id"]
+    (project / ".agentrt" / "last_chat").write_text(thread_id, encoding="utf-8")
+    with at_terminal(project, "chat", *(word.format(thread=thread_id[:-3]) for word in words)) as person:
+        assert f"{agent} › ready" in person.see("you › Hello")
+        person.see("you › ")
+        person.press("D")
+        assert person.leave() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -191,6 +192,23 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(call: Call, project: Path
     assert any(re.match(r"  warn  model broken +nobody answers at http://127.0.0.1:9/v1", line) for line in lines)
     assert any("not there yet; it is made when it is needed" in line for line in lines)
     assert not (project / ".agentrt").exists(), "looking changes nothing"
+
+
+def test_doctor_speaks_of_a_faster_event_loop_where_others_are_served_and_it_is_missing(
+    call: Call, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extras() -> dict[str, str]:
+        checks = json.loads(call("doctor", "--json").stdout)["checks"]
+        found: dict[str, str] = next(check for check in checks if check["name"] == "extras")
+        return found
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # as if it were not installed
+    assert extras()["fix"] == ""
+    key = call("keys", "create", "web-app").stdout.splitlines()[1:]
+    with (project / "agents.toml").open("a", encoding="utf-8") as file:
+        file.write("\n".join(["", *key, ""]))
+    assert "pip install 'agentrt[uvloop]'" in extras()["fix"]
+    assert extras()["state"] == "ok"
 
 
 def test_doctor_fails_when_something_is_broken(call: Call, project: Path) -> None:

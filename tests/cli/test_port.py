@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from agentrt.cli.choose import choose_thread
+from agentrt.cli.choose import choose_run, choose_thread, last_agent
 from agentrt.cli.explain import explain
 from agentrt.cli.local import LocalEngine
 from agentrt.cli.port import (
@@ -25,6 +25,8 @@ from agentrt.cli.port import (
     OutputsWanted,
     RunBegan,
     RunEnded,
+    RunsWanted,
+    Spent,
     TextPiece,
 )
 from agentrt.cli.problems import CliError
@@ -248,6 +250,123 @@ async def test_a_deleted_thread_is_gone(engine: Engine) -> None:
     assert await engine.shelf.thread(thread_id) is None
     with pytest.raises(NotFoundError):
         await engine.shelf.delete_thread(thread_id)
+
+
+async def _ran(engine: Engine, assistant_id: str, text: str, *, model: str | None = None) -> tuple[str, str]:
+    """A run that has come to rest: its thread and its id."""
+    thread_id = await engine.new_thread({})
+    began, *_ = [h async for h in engine.run(thread_id, assistant_id, text, model=model)]
+    assert isinstance(began, RunBegan)
+    return thread_id, began.run_id
+
+
+async def test_runs_of_all_threads_are_listed_and_filtered(engine: Engine, orders: str) -> None:
+    shelf = engine.shelf
+    thread_id, done = await _ran(engine, _HELPER, "Hello")
+    _, failed = await _ran(engine, _HELPER, "hi", model="broken")
+    _, waits = await _ran(engine, orders, "look up order A-17")
+
+    async def ids(*, limit: int = 10, after: str | None = None, **wanted: object) -> list[str]:
+        rows = await shelf.runs(RunsWanted(**wanted), limit=limit, after=after)  # type: ignore[arg-type]
+        return [row.id for row in rows]
+
+    assert await ids() == [waits, failed, done]
+    assert await ids(limit=1) == [waits]
+    assert await ids(after=waits) == [failed, done]
+    assert await ids(statuses=("failed", "completed")) == [failed, done]
+    assert await ids(assistant_id=orders) == [waits]
+    assert await ids(thread_id=thread_id) == [done]
+    assert await ids(since=2_000_000_000) == []
+    with pytest.raises(NotFoundError):
+        await ids(thread_id="thread_nowhere")
+
+
+async def test_a_run_is_read_with_what_it_came_to(engine: Engine, orders: str) -> None:
+    shelf = engine.shelf
+    thread_id, done = await _ran(engine, _HELPER, "Hello")
+    row = await shelf.run(done)
+    assert row is not None
+    assert (row.thread_id, row.assistant_id, row.status, row.model) == (thread_id, _HELPER, "completed", "demo")
+    assert row.is_over
+    assert row.ended_at is not None
+    assert row.ended_at >= row.created_at
+    assert isinstance(row.spent, Spent)
+    failed = await shelf.run((await _ran(engine, _HELPER, "hi", model="broken"))[1])
+    assert failed is not None
+    assert (failed.error_code, failed.ended_at is not None) == ("server_error", True)
+    assert "127.0.0.1:9" in (failed.error or "")
+    waits = await shelf.run((await _ran(engine, orders, "look up order A-17"))[1])
+    assert waits is not None
+    assert [(call.name, call.arguments) for call in waits.waits_for] == [("lookup_order", '{"order_id": "A-17"}')]
+    assert not waits.is_over
+    assert await shelf.run("run_nowhere") is None
+
+
+async def test_a_run_is_found_by_the_beginning_of_its_id(engine: Engine) -> None:
+    made = [(await _ran(engine, _HELPER, "Hello"))[1] for _ in range(2)]
+    shelf = engine.shelf
+    assert await choose_run(shelf, made[0]) == made[0]
+    assert await choose_run(shelf, made[1][:-3]) == made[1]
+    assert await choose_run(shelf, made[1].removeprefix("run_")[:-3]) == made[1]
+    with pytest.raises(CliError, match="fits 2 runs"):
+        await choose_run(shelf, "run_")
+    with pytest.raises(CliError, match="there is no run"):
+        await choose_run(shelf, "x/..%2F")
+
+
+async def test_the_events_of_a_run_are_read_from_any_place(engine: Engine) -> None:
+    _, run_id = await _ran(engine, _HELPER, "What is the weather in Oslo?")
+    events = await engine.shelf.run_events(run_id)
+    kinds = [type(logged.event).__name__ for logged in events]
+    assert kinds[:3] == ["RunCreated", "RunQueued", "RunStarted"]
+    assert kinds[-1] == "RunCompleted"
+    assert kinds.count("TextDelta") == 1, "deltas come joined"
+    for i in (0, 3, len(events) - 1):
+        after = (events[i].epoch, events[i].seq)
+        assert await engine.shelf.run_events(run_id, after=after) == events[i + 1 :]
+    with pytest.raises(NotFoundError):
+        await engine.shelf.run_events("run_nowhere")
+
+
+async def test_a_waiting_run_is_cancelled_by_its_id_and_an_ended_one_is_not(engine: Engine, orders: str) -> None:
+    _, run_id = await _ran(engine, orders, "look up order A-17")
+    row = await engine.shelf.cancel_run(run_id)
+    assert row.status in ("cancelling", "cancelled")
+    async with asyncio.timeout(10):
+        while not row.is_over:
+            await asyncio.sleep(0.01)
+            found = await engine.shelf.run(run_id)
+            assert found is not None
+            row = found
+    assert row.status == "cancelled"
+    with pytest.raises((AgentrtError, CliError)) as refused:
+        await engine.shelf.cancel_run(run_id)
+    assert explain(refused.value).code == "E210"
+    assert "Cannot cancel run with status 'cancelled'" in explain(refused.value).why
+
+
+async def test_a_failed_run_is_repeated_and_a_completed_one_is_not(engine: Engine) -> None:
+    thread_id, failed = await _ran(engine, _HELPER, "hi", model="broken")
+    again = await engine.retry(failed)
+    assert (again.thread_id, again.model, again.retry_of) == (thread_id, "broken", failed)
+    _, done = await _ran(engine, _HELPER, "Hello")
+    with pytest.raises((AgentrtError, CliError)) as refused:
+        await engine.retry(done)
+    assert explain(refused.value).why == "Cannot retry run with status 'completed'."
+
+
+async def test_somebody_drives_here(engine: Engine) -> None:
+    assert await engine.shelf.has_drivers()
+
+
+async def test_a_thread_knows_which_agent_answered_last(engine: Engine, orders: str) -> None:
+    rows = await engine.shelf.agents()
+    thread_id, _ = await _ran(engine, _HELPER, "Hello")
+    async for _ in engine.run(thread_id, orders, "Hello"):
+        pass
+    assert await last_agent(engine.shelf, thread_id, rows) == orders
+    assert await last_agent(engine.shelf, thread_id, rows[:1]) is None, "it is not there any more"
+    assert await last_agent(engine.shelf, await engine.new_thread({}), rows) is None
 
 
 async def test_declared_agents_come_first_under_their_names(engine: Engine, orders: str) -> None:

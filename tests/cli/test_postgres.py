@@ -29,3 +29,28 @@ def test_the_server_on_the_same_database_is_found_by_its_address(
         checks = json.loads(agentrt(tmp_path, "doctor", "--json").stdout)["checks"]
         assert "up to date" in next(check["text"] for check in checks if check["name"] == "database")
     assert len(json.loads(agentrt(tmp_path, "threads", "--json").stdout)) == 2
+
+
+def test_runs_are_seen_watched_and_cancelled_from_beside_a_server_that_is_not_found(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    write_project(tmp_path)
+    toml = (tmp_path / "agents.toml").read_text(encoding="utf-8")
+    (tmp_path / "agents.toml").write_text(f'[runtime]\ndatabase = "{postgres_url}"\n{toml}', encoding="utf-8")
+    with serving(tmp_path) as service:  # on a port that agents.toml does not name
+
+        def begin(text: str) -> str:
+            thread = service.call("POST", "/threads", {"messages": [{"role": "user", "content": text}]})
+            run = service.call("POST", f"/threads/{thread['id']}/runs", {"assistant_id": "asst_helper"})
+            return str(run["id"])
+
+        watched = agentrt(tmp_path, "runs", "watch", begin("wait for 1 seconds"))
+        assert (watched.returncode, "✓ completed" in watched.stdout) == (0, True), watched.stderr
+        slow = begin("wait for 50 seconds")
+        found = json.loads(agentrt(tmp_path, "doctor", "--json").stdout)
+        assert (found["queue"]["driving"], [worker["is_alive"] for worker in found["workers"]]) == (1, [True])
+        cancelled = agentrt(tmp_path, "runs", "cancel", slow[:14])
+        assert cancelled.stderr == f"{slow} is being cancelled\n"
+        assert agentrt(tmp_path, "runs", "watch", slow).returncode == 1
+    statuses = [run["status"] for run in json.loads(agentrt(tmp_path, "runs", "--json").stdout)["runs"]]
+    assert statuses == ["cancelled", "completed"]

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -20,9 +21,9 @@ from tests.cli.projects import Service, command, environment, serving
 Call = Callable[..., Result]
 
 
-def health(service: Service) -> dict[str, object]:
+def health(service: Service) -> dict[str, Any]:
     with urllib.request.urlopen(f"{service.url}/healthz", timeout=30) as answer:
-        found: dict[str, object] = json.loads(answer.read())
+        found: dict[str, Any] = json.loads(answer.read())
     return found
 
 
@@ -73,7 +74,7 @@ def test_a_second_signal_does_not_wait_for_the_runs(project: Path) -> None:
     with serving(project) as service:
         thread = service.call("POST", "/threads", {"messages": [{"role": "user", "content": "wait for 50 seconds"}]})
         run = service.call("POST", f"/threads/{thread['id']}/runs", {"assistant_id": "asst_helper"})
-        while not health(service)["driving"]:
+        while not health(service)["queue"]["driving"]:
             time.sleep(0.02)
         service.process.send_signal(signal.SIGINT)
         _wait_for(project, "serve.draining")

@@ -175,8 +175,8 @@ def test_labels_of_calls_are_readable() -> None:
 
 
 def test_durations_are_short() -> None:
-    assert [duration(s) for s in (0.012, 0.42, 3, 14.2, 60, 125)] == [
-        "12 ms", "0.4 s", "3.0 s", "14 s", "1 min", "2 min 5 s",
+    assert [duration(s) for s in (0.012, 0.42, 3, 14.2, 60, 125, 3600, 11_400, 187_200)] == [
+        "12 ms", "0.4 s", "3.0 s", "14 s", "1 min", "2 min 5 s", "1 h", "3 h 10 min", "2 d 4 h",
     ]  # fmt: skip
 
 

@@ -55,16 +55,34 @@ def _page_of(item: Schema) -> Schema:
     }
 
 
+_RUN: Schema = {"$ref": "#/components/schemas/RunObject"}
+_RUN_EVENT: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": r"^\d+\.\d+$"},
+        "object": {"type": "string", "enum": ["thread.run.event"]},
+        "kind": {"type": "string"},
+        "at": {"type": "number", "nullable": True},
+        "data": {"type": "object", "additionalProperties": True},
+        "pieces": {"type": "integer", "minimum": 1},
+    },
+    "required": ["id", "object", "kind", "at", "data"],
+}
 # Answers of endpoints that the old service did not have.
 _OWN_ENDPOINTS: dict[tuple[str, str], Schema] = {
     ("get", "/threads"): _page_of({"$ref": "#/components/schemas/ThreadObject"}),
+    ("get", "/runs"): _page_of(_RUN),
+    ("get", "/runs/{run_id}"): _RUN,
+    ("get", "/runs/{run_id}/events"): _page_of(_RUN_EVENT),
+    ("post", "/runs/{run_id}/cancel"): _RUN,
+    ("post", "/runs/{run_id}/retry"): _RUN,
     ("post", "/schedules"): {"type": "object"},
     ("get", "/schedules"): _page_of({"type": "object"}),
     ("get", "/schedules/{schedule_id}"): {"type": "object"},
     ("post", "/schedules/{schedule_id}"): {"type": "object"},
     ("delete", "/schedules/{schedule_id}"): {"type": "object"},
-    ("post", "/schedules/{schedule_id}/run"): {"$ref": "#/components/schemas/RunObject"},
-    ("get", "/schedules/{schedule_id}/runs"): _page_of({"$ref": "#/components/schemas/RunObject"}),
+    ("post", "/schedules/{schedule_id}/run"): _RUN,
+    ("get", "/schedules/{schedule_id}/runs"): _page_of(_RUN),
 }
 _OWN_PATHS = ("/threads/{thread_id}/runs/{run_id}/stream",)
 _OWN_FAMILIES = ("/v1/webhooks",)

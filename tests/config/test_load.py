@@ -32,7 +32,7 @@ data_dir = "data"
 default_agent = "analyst"
 run_expiry = "1h30m"
 limits = { max_steps = 5, max_parallel_tools = 2, max_concurrent_runs = 3, max_tool_output = "2MB" }
-retention = { threads = "90d", files = "forever", events = 3600 }
+retention = { threads = "90d", files = "forever", events = 3600, webhook_deliveries = "1d" }
 
 [server]
 host = "0.0.0.0"
@@ -137,8 +137,12 @@ def test_paths_times_and_sizes_of_the_runtime_are_resolved(everything: Config, t
     assert runtime.limits == RuntimeLimits(
         max_steps=5, max_parallel_tools=2, max_concurrent_runs=3, max_tool_output_bytes=2 * 1024**2
     )
-    assert runtime.retention == RetentionSpec(threads_s=90 * 86_400.0, files_s=None, events_s=3600.0)
-    assert RetentionSpec() == RetentionSpec(threads_s=None, files_s=None, events_s=14 * 86_400.0)
+    assert runtime.retention == RetentionSpec(
+        threads_s=90 * 86_400.0, files_s=None, events_s=3600.0, webhook_deliveries_s=86_400.0
+    )
+    assert RetentionSpec() == RetentionSpec(
+        threads_s=None, files_s=None, events_s=14 * 86_400.0, webhook_deliveries_s=30 * 86_400.0
+    )
     assert everything.warnings == ()
 
 

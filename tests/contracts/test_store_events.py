@@ -7,13 +7,14 @@ import asyncio
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from agentrt.engine.events import CallStarted, Event, RunQueued, RunStarted, TextDelta
+from agentrt.engine.events import CallDelta, CallStarted, Event, RunQueued, RunStarted, TextDelta
 from agentrt.engine.message import ImageUrlPart, Role, TextPart, ToolCall, assistant, user
 from agentrt.errors import FencedError
 from agentrt.store.database import Store, Tx
 from agentrt.store.history import Entry, read_history
 from agentrt.store.messages import insert_messages
 from agentrt.store.run_events import NumberedEvent, append_events, delete_events, next_seq, read_events
+from agentrt.store.run_log import LogEntry, read_log
 from agentrt.store.run_steps import insert_step
 from agentrt.store.threads import Thread
 from tests.contracts.rows import a_message, a_step, put_run, put_thread
@@ -201,3 +202,72 @@ async def test_images_and_texts_of_a_message_are_parts(store: Store) -> None:
 
     entries, _ = await history(store, await store.write(fill))
     assert entries[0].messages[0].parts == (TextPart("look"), ImageUrlPart("http://x/y.png", "low"))
+
+
+def entry(epoch: int, seq: int, event: Event, n: int = 1) -> LogEntry:
+    return LogEntry(epoch, seq, event, n)
+
+
+async def test_a_reader_of_the_log_gets_deltas_that_follow_each_other_as_one(
+    store: Store, run_id: str, log: list[NumberedEvent]
+) -> None:
+    def read(tx: Tx) -> tuple[list[LogEntry], bool]:
+        return read_log(tx, run_id, after=None, limit=10, joins_deltas=True)
+
+    whole = [
+        *(entry(1, i, log[i].event) for i in (0, 1)),
+        entry(1, 4, TextDelta(message_id="msg_1", text="abc"), 3),
+        entry(1, 5, log[5].event),
+        entry(3, 7, TextDelta(message_id="msg_1", text="de"), 2),
+        entry(3, 8, log[8].event),
+    ]
+    assert await store.read(read) == (whole, False)
+
+
+@pytest.mark.parametrize("joins_deltas", [True, False])
+@pytest.mark.parametrize("limit", [1, 2, 5, 9])
+async def test_pages_of_the_log_hold_it_whole_and_each_event_once(
+    store: Store, run_id: str, log: list[NumberedEvent], limit: int, joins_deltas: bool
+) -> None:
+    pages: list[LogEntry] = []
+    after, is_more = None, True
+    while is_more:
+
+        def read(tx: Tx, after: tuple[int, int] | None = after) -> tuple[list[LogEntry], bool]:
+            return read_log(tx, run_id, after=after, limit=limit, joins_deltas=joins_deltas)
+
+        page, is_more = await store.read(read)
+        assert len(page) == limit or not is_more
+        pages += page
+        after = (page[-1].epoch, page[-1].seq)
+    assert sum(part.n for part in pages) == len(log)
+    texts = [part.event.text for part in pages if isinstance(part.event, TextDelta)]
+    assert "".join(texts) == "abcde"
+    assert len(pages) == (6 if joins_deltas else 9)
+
+
+async def test_deltas_of_two_calls_or_messages_stay_apart(store: Store, run_id: str) -> None:
+    deltas: list[Event] = [
+        TextDelta(message_id="msg_1", text="a"),
+        TextDelta(message_id="msg_1", text="b", part=1, is_refusal=True),
+        TextDelta(message_id="msg_2", text="c"),
+        CallDelta(step_id="step_1", index=0, id="call_1", name="f"),
+        CallDelta(step_id="step_1", index=0, arguments="{"),
+        CallDelta(step_id="step_1", index=0, arguments="}"),
+        CallDelta(step_id="step_1", index=1, id="call_2", name="g"),
+    ]
+    await store.write(lambda tx: append_events(tx, run_id, chunk(1, 0, *deltas)))
+    page, _ = await store.read(lambda tx: read_log(tx, run_id, after=None, limit=10, joins_deltas=True))
+    assert [part.n for part in page] == [1, 1, 1, 3, 1]
+    assert page[3].event == CallDelta(step_id="step_1", index=0, id="call_1", name="f", arguments="{}")
+
+
+async def test_a_long_log_is_read_in_pages_of_its_rows(store: Store, run_id: str) -> None:
+    def write(tx: Tx) -> None:
+        for i in range(300):
+            append_events(tx, run_id, chunk(1, i, TextDelta(message_id=f"msg_{i // 100}", text="x")))
+
+    await store.write(write)
+    page, is_more = await store.read(lambda tx: read_log(tx, run_id, after=(1, 49), limit=2, joins_deltas=True))
+    assert [(part.seq, part.n) for part in page] == [(99, 50), (199, 100)]
+    assert is_more

@@ -81,7 +81,7 @@ async def test_a_driver_that_was_taken_over_writes_nothing_more_and_stops(open_w
             await asyncio.sleep(0.01)
         epoch = await ghost_takes(world, run)
         async with asyncio.timeout(20):
-            while world.runtime.health().driving:  # its beat tells it, without a word from the model
+            while world.runtime.n_driving:  # its beat tells it, without a word from the model
                 await asyncio.sleep(0.02)
         hold.set()
         assert (await world.look(run)).status == "in_progress"

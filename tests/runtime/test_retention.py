@@ -24,10 +24,12 @@ from agentrt.runtime.requests import NewAssistant, NewMessage, NewRun, NewThread
 from agentrt.runtime.retention import Retention
 from agentrt.store.database import Tx
 from agentrt.store.files import find_file
+from agentrt.store.pages import PageQuery
 from agentrt.store.run_events import read_events
 from agentrt.store.runs import find_run
 from agentrt.store.threads import find_thread
 from agentrt.store.vector_stores import VectorStore, find_vector_store
+from agentrt.store.webhook_deliveries import WebhookDelivery, insert_deliveries, list_deliveries
 from agentrt.testing.clocks import FakeClock
 from agentrt.testing.scripts import ScriptedModel, call, text
 
@@ -51,9 +53,17 @@ class House:
 
     async def keep(self, **periods: float | None) -> None:
         """Sweep as if agents.toml had these periods, in seconds, and `forever` for all others."""
-        spec = RetentionSpec(**{"events_s": None, **periods})
-        parts = {"threads": self.runtime.threads, "files": self.runtime.files}
-        await Retention(spec, store=self.runtime.store, clock=self.runtime.clock, **parts).sweep()  # type: ignore[arg-type]
+        spec = RetentionSpec(**{"events_s": None, "webhook_deliveries_s": None, **periods})
+        runtime = self.runtime
+        retention = Retention(
+            spec,
+            store=runtime.store,
+            clock=runtime.clock,
+            threads=runtime.threads,
+            files=runtime.files,
+            webhooks=runtime.webhooks,
+        )
+        await retention.sweep()
 
     def wait(self, seconds: float) -> None:
         self.clock.set(self.clock.now() + seconds)
@@ -170,6 +180,9 @@ async def test_a_run_that_waits_keeps_its_events_however_long(tmp_path: Path) ->
         [wanted] = waiting.to_run().pending_calls
         submitted = await house.runtime.runs.submit(HOME, run.spec.thread_id, run.spec.id, [(wanted.id, "4")])
         assert isinstance((await house.events(run, after=submitted.after))[-1], ev.RunCompleted)
+        house.wait(DAY - 1)
+        await house.keep(events_s=DAY)
+        assert len(await house.events(run)) > 1, "what counts is its end"
 
 
 async def test_runs_that_an_older_release_ended_count_from_their_creation(house: House) -> None:
@@ -290,6 +303,30 @@ async def test_forever_deletes_nothing(house: House) -> None:
     await house.keep()
     assert await house.has(find_file, file_id)
     assert len(await house.events(run)) > 1
+
+
+# Deliveries of webhooks ---------------------------------------------------------------------------------------------
+
+
+async def test_deliveries_go_so_long_after_they_were_made_or_given_up(house: House) -> None:
+    ended = house.clock.now()
+    kept: Any = {"project": HOME, "created_at": 1, "webhook": "crm", "type": "run.completed", "subject_id": "run_1"}
+    made = [
+        WebhookDelivery(id=f"delivery_{i}", event_id=f"evt_{i}", payload="{}", status=status, ended_at=at, **kept)
+        for i, (status, at) in enumerate([("delivered", int(ended)), ("failed", int(ended)), ("pending", None)])
+    ]
+    await house.runtime.store.write(lambda tx: insert_deliveries(tx, made))
+
+    async def left() -> list[str]:
+        page = await house.runtime.store.read(lambda tx: list_deliveries(tx, HOME, PageQuery()))
+        return sorted(delivery.id for delivery in page.items)
+
+    house.wait(30 * DAY)
+    await house.keep(webhook_deliveries_s=30 * DAY)
+    assert await left() == ["delivery_0", "delivery_1", "delivery_2"]
+    house.wait(1)
+    await house.keep(webhook_deliveries_s=30 * DAY)
+    assert await left() == ["delivery_2"]
 
 
 # Vector stores ------------------------------------------------------------------------------------------------------

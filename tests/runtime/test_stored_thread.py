@@ -65,7 +65,7 @@ async def test_a_run_of_an_agent_in_code_waits_for_a_process_that_has_the_agent(
     async with Runtime(config) as runtime:
         [run] = (await runtime.store.read(lambda tx: list_runs(tx, "default", thread.id, PageQuery()))).items
         await asyncio.sleep(0.05)
-        assert runtime.health().driving == 0
+        assert runtime.n_driving == 0
         await runtime.adopt(Agent("You help.", model=ScriptedModel(text("Here I am.")), name="ada"))
         events = [n.event async for burst in runtime.runs.follow(run.id) for n in burst]
     assert isinstance(events[-1], RunCompleted)

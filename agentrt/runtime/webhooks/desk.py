@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from agentrt.clock import Clock
 from agentrt.config.schema import WebhookSpec
@@ -17,7 +16,6 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.disabled_webhooks import enable_webhook, list_disabled_webhooks
 from agentrt.store.webhook_deliveries import Attempt, WebhookDelivery, expire_deliveries, has_expired_deliveries
 
-DELIVERIES_KEPT_S: Final = 14 * 24 * 3600
 """How long a delivery is kept after its end. Those that are pending stay."""
 
 
@@ -59,9 +57,9 @@ class Webhooks:
 
         return await self._store.write(write)
 
-    async def expire(self) -> int:
-        """Delete what ended long ago; how many there were."""
-        before, n = self._clock.now() - DELIVERIES_KEPT_S, 0
+    async def delete_old(self, *, before: float) -> int:
+        """Delete deliveries that ended before a time; how many there were."""
+        n = 0
         while await self._store.read(lambda tx: has_expired_deliveries(tx, before)):
             n += await self._store.write(lambda tx: expire_deliveries(tx, before))
         return n

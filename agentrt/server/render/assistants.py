@@ -31,6 +31,7 @@ from agentrt.wire.runs import (
     PendingCall,
     RequiredAction,
     RunError,
+    RunExtension,
     RunIncompleteDetails,
     RunObject,
     UsageObject,
@@ -149,8 +150,9 @@ def render_run(run: Run) -> RunObject:
     }
     if spec.reasoning_effort is not None:
         rendered["reasoning_effort"] = cast("ReasoningEffort", spec.reasoning_effort)
-    if status.is_terminal and (cost := run.cost_usd) is not None:
-        rendered["agentrt"] = {"cost_usd": round(cost, 9)}
+    more = _extension(run)
+    if more:
+        rendered["agentrt"] = more
     return rendered
 
 
@@ -223,6 +225,15 @@ def _required_action(run: Run) -> RequiredAction | None:
         for call in run.pending_calls
     ]
     return {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
+
+
+def _extension(run: Run) -> RunExtension:
+    more: RunExtension = {}
+    if run.status.is_terminal and (cost := run.cost_usd) is not None:
+        more["cost_usd"] = round(cost, 9)
+    if run.spec.retry_of is not None:
+        more["retry_of"] = run.spec.retry_of
+    return more
 
 
 def _last_error(run: Run) -> RunError | None:

@@ -19,7 +19,7 @@ async def get_health(call: Call) -> Response:
     """200 when the service is ready: what is on, what is off and why."""
     if not call.runtime.is_open:
         raise UnavailableError("The service is starting or shutting down.")
-    return answer(call.runtime.health(), headers={"cache-control": "no-store"})
+    return answer(await call.runtime.health(), headers={"cache-control": "no-store"})
 
 
 @router.get("/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from agentrt.engine.events import TERMINAL_EVENTS, Event
 from agentrt.engine.run import Run
-from agentrt.errors import InvalidRequestError, UnavailableError
+from agentrt.errors import UnavailableError
 from agentrt.runtime.assembly import Runtime
 from agentrt.server.endpoint import ApiRoute, Call, Speech, speaks
 from agentrt.server.pages import query_parameter
@@ -19,11 +18,10 @@ from agentrt.server.render.assistants_stream import StreamRenderer
 from agentrt.server.sse import EventStream, frame
 from agentrt.store.run_events import read_events
 from agentrt.store.runs import find_run, load_run
-from agentrt.wire.pages import read_filter
+from agentrt.wire.pages import read_filter, read_place
 
 router = APIRouter(prefix="/v1/threads", tags=["Runs"], route_class=ApiRoute)
 
-_PLACE = re.compile(r"(\d{1,15})\.(\d{1,15})", re.ASCII)
 _STARTING_AFTER = query_parameter(
     "starting_after",
     {"type": "string", "pattern": r"^\d{1,15}\.\d{1,15}$"},
@@ -100,14 +98,4 @@ async def _events_up_to(runtime: Runtime, run_id: str, place: tuple[int, int]) -
 def _place(call: Call) -> tuple[int, int] | None:
     header = call.headers.get("last-event-id")
     name = "Last-Event-ID" if header else "starting_after"
-    text = header or read_filter(call.query, "starting_after")
-    if not text:
-        return None
-    match = _PLACE.fullmatch(text)
-    if match is None:
-        raise InvalidRequestError(
-            f"Invalid '{name}': expected the id of an event of this stream, such as '1.17'.",
-            param=name,
-            code="invalid_value",
-        )
-    return int(match[1]), int(match[2])
+    return read_place(header or read_filter(call.query, "starting_after"), name=name)

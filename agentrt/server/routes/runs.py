@@ -43,7 +43,7 @@ async def create_thread_and_run(call: Call) -> Response:
     """Create a thread and run it, in one request."""
     body = await call.read(CreateThreadAndRunRequest)
     run = await call.runtime.runs.create_with_thread(call.project, new_thread(body.thread), new_run_of_thread(body))
-    return stream_run(call, run.spec.id) if body.stream else _answer_run(call, run)
+    return stream_run(call, run.spec.id) if body.stream else answer_run(call, run)
 
 
 @router.post("/{thread_id}/runs")
@@ -53,7 +53,7 @@ async def create_run(call: Call, thread_id: str) -> Response:
     check_include(call)
     body = await call.read(CreateRunRequest)
     run = await call.runtime.runs.create(call.project, thread_id, new_run(body))
-    return stream_run(call, run.spec.id) if body.stream else _answer_run(call, run)
+    return stream_run(call, run.spec.id) if body.stream else answer_run(call, run)
 
 
 @router.get("/{thread_id}/runs")
@@ -75,7 +75,7 @@ async def list_thread_runs(call: Call, thread_id: str) -> Response:
 async def get_run(call: Call, thread_id: str, run_id: str) -> Response:
     """Retrieve a run."""
     row = await call.runtime.store.read(lambda tx: find_run(tx, call.project, thread_id, run_id))
-    return _answer_run(call, row.to_run())
+    return answer_run(call, row.to_run())
 
 
 @router.post("/{thread_id}/runs/{run_id}")
@@ -84,14 +84,14 @@ async def update_run(call: Call, thread_id: str, run_id: str) -> Response:
     """Modify a run's metadata."""
     body = await call.read(UpdateRunRequest)
     metadata = (body.metadata or {}) if "metadata" in body.model_fields_set else None
-    return _answer_run(call, await call.runtime.runs.update(call.project, thread_id, run_id, metadata=metadata))
+    return answer_run(call, await call.runtime.runs.update(call.project, thread_id, run_id, metadata=metadata))
 
 
 @router.post("/{thread_id}/runs/{run_id}/cancel")
 @speaks(Speech(answer=RunObject))
 async def cancel_run(call: Call, thread_id: str, run_id: str) -> Response:
     """Cancel a run that has not ended."""
-    return _answer_run(call, await call.runtime.runs.cancel(call.project, thread_id, run_id))
+    return answer_run(call, await call.runtime.runs.cancel(call.project, thread_id, run_id))
 
 
 @router.post("/{thread_id}/runs/{run_id}/submit_tool_outputs")
@@ -103,7 +103,7 @@ async def submit_tool_outputs(call: Call, thread_id: str, run_id: str) -> Respon
     if body.stream:
         metadata = submitted.run.spec.metadata
         return stream_run(call, run_id, after=submitted.after, metadata=metadata)
-    return _answer_run(call, submitted.run)
+    return answer_run(call, submitted.run)
 
 
 def check_include(call: Call) -> None:
@@ -112,7 +112,7 @@ def check_include(call: Call) -> None:
     wants_search_content(call.query)
 
 
-def _answer_run(call: Call, run: Run) -> Response:
+def answer_run(call: Call, run: Run) -> Response:
     """A run, and when it is worth asking for it again: SDKs poll once a second otherwise."""
     age_s = call.runtime.clock.now() - run.spec.created_at
     wait_ms = next((ms for up_to_s, ms in _POLL_STEPS if age_s < up_to_s), _POLL_OLD_MS)

@@ -20,11 +20,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=int(environ.get("AGENTRT_CHAOS_RUNS", "300")), help="per database")
     parser.add_argument("--seconds", type=float, default=float(environ.get("AGENTRT_CHAOS_SECONDS", "90")))
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="of all dice")
+    parser.add_argument("--patience", type=float, default=90.0, help="seconds that runs may take to end afterwards")
     parser.add_argument("--keep", type=Path, help="keep databases and logs in this folder")
     options = parser.parse_args()
     is_clean = True
     for name in options.database or get_args(DatabaseName):
-        settings = Settings(n_runs=options.runs, seconds=options.seconds, seed=options.seed)
+        settings = Settings(
+            n_runs=options.runs, seconds=options.seconds, seed=options.seed, patience_s=options.patience
+        )
         with tempfile.TemporaryDirectory(prefix="agentrt-chaos-") as temporary:
             folder = Path(temporary) if options.keep is None else options.keep / name
             folder.mkdir(parents=True, exist_ok=True)

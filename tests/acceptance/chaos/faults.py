@@ -7,9 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from tests.acceptance.chaos.database import PostgresDatabase, UnreachableError
+from tests.acceptance.chaos.effects import LOG
 from tests.acceptance.chaos.fleet import LEASE_S, Fleet, Node
 from tests.acceptance.chaos.witness import Witness
 
@@ -17,6 +19,7 @@ Fault: TypeAlias = Callable[[], Coroutine[None, None, None]]
 
 _SOON_S = (0.0, 1.0)
 _PAST_THE_LEASE_S = (LEASE_S + 1.0, LEASE_S + 2.0)
+_MOMENT_WITHIN_MS = 1000
 _JUMPS_S = (-900.0, -60.0, -7.0, 7.0, 60.0, 900.0)
 
 
@@ -76,6 +79,7 @@ class Faults:
         """kill -9, and another process in its place."""
         if (node := self._take_one(nodes, kind)) is None:
             return
+        await self._bad_moment()
         self.witness.note_loss(node.pid, kind)
         await node.kill()
         await asyncio.sleep(self.dice.uniform(*away_s))
@@ -93,6 +97,7 @@ class Faults:
         """SIGSTOP, SIGCONT."""
         if (node := self._take_one(nodes, kind)) is None:
             return
+        await self._bad_moment()
         if seconds == _PAST_THE_LEASE_S:
             self.witness.note_loss(node.pid, kind)
         node.freeze()
@@ -100,6 +105,17 @@ class Faults:
             await asyncio.sleep(self.dice.uniform(*seconds))
         finally:
             node.thaw()
+
+    async def _bad_moment(self) -> None:
+        """Now, or right after some tool has begun: what must be stored by then, and what may not yet be?"""
+        if self.dice.random() < 0.3:
+            return
+        log = self.fleet.folder / LOG
+        size = _size(log)
+        for _ in range(_MOMENT_WITHIN_MS):
+            if _size(log) != size:
+                return
+            await asyncio.sleep(0.001)
 
     def _take_one(self, nodes: list[Node], kind: str) -> Node | None:
         """One that nothing is being done to, if there is one: it is in trouble from now on, until it is well again."""
@@ -119,6 +135,7 @@ class Faults:
 
     async def _crash(self, database: PostgresDatabase) -> None:
         self.counts["database crashed"] += 1
+        await self._bad_moment()
         await database.crash()
         try:
             await asyncio.sleep(self.dice.uniform(*_SOON_S))
@@ -131,3 +148,7 @@ class Faults:
         except UnreachableError:
             return  # it is down: there is none left to cut
         self.counts["connections cut"] += 1
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

@@ -33,18 +33,19 @@ from tests.compat.story import StreamEvent
 
 DatabaseName: TypeAlias = Literal["sqlite", "postgres"]
 
-_QUIET_WITHIN_S = 90.0
-"""How long the runs may take to end when there are no more faults."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much chaos: at least so many runs, and so many seconds of them and of faults. seed: of all dice."""
+    """How much chaos: at least so many runs, and so many seconds of them and of faults.
+
+    seed: of all dice. patience_s: how long the runs may take to end when there are no more faults.
+    """
 
     n_runs: int
     seconds: float
     seed: int
     n_customers: int = 24
+    patience_s: float = 90.0
     pause_s: tuple[float, float] = (0.5, 2.5)
 
 
@@ -95,7 +96,7 @@ async def _trade(market: Market, faults: Faults, witness: Witness, settings: Set
                 await market.has_sold_enough.wait()
                 market.is_closing = True
                 is_enough.set()
-                patience.reschedule(asyncio.get_running_loop().time() + _QUIET_WITHIN_S)
+                patience.reschedule(asyncio.get_running_loop().time() + settings.patience_s)
 
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(witness.watch(), name="witness")

@@ -209,12 +209,12 @@ async def test_what_ended_long_ago_is_deleted_and_what_waits_is_kept(store: Stor
         await post.ended()
         await post.tell()
         await post.until(lambda delivery: delivery.n_tries == 1)
-        assert await post.webhooks.expire() == 0
+        assert await post.webhooks.delete_old(before=2) == 0
 
         def age(tx: Tx) -> None:
             tx.dbapi.cursor().execute("UPDATE webhook_delivery SET created_at = 1")
             tx.dbapi.cursor().execute("UPDATE webhook_delivery SET ended_at = 1 WHERE ended_at IS NOT NULL")
 
         await store.write(age)
-        assert await post.webhooks.expire() == 1
+        assert await post.webhooks.delete_old(before=2) == 1
         assert [delivery.status for delivery in await post.deliveries()] == ["pending"]

@@ -162,14 +162,14 @@ async def test_one_that_is_switched_off_is_told_nothing(open_world: Open) -> Non
         await world.rest(await world.run(await world.thread("Go")))
         assert await deliveries(world) == []
         assert receiver.received == []
-        assert world.runtime.health().webhooks["crm"].why == "switched off in agents.toml"
+        assert (await world.runtime.health()).webhooks["crm"].why == "switched off in agents.toml"
 
 
 async def test_one_that_lacks_its_secret_is_told_later_and_the_service_says_so(open_world: Open) -> None:
     async with Receiver() as receiver:
         extra = receiver.toml().replace(SECRET, "${CRM_SECRET}")
         async with open_world(ScriptedModel(text("Hi.")), extra=extra) as world:
-            part = world.runtime.health().webhooks["crm"]
+            part = (await world.runtime.health()).webhooks["crm"]
             assert part.why is not None
             assert part.why.startswith("CRM_SECRET is not set (")
             assert not part.on
@@ -217,7 +217,7 @@ async def test_secrets_are_in_no_log_and_no_row(open_world: Open, caplog: pytest
         receiver.replies = [Reply(200, SECRET.encode())]
         await world.rest(await world.run(await world.thread("Hi")))
         found = await until(world, all_delivered)
-        health = msgspec.json.encode(world.runtime.health()).decode()
+        health = msgspec.json.encode(await world.runtime.health()).decode()
         rows = await world.runtime.store.read(everything_stored)
     logged = "".join(str(vars(record)) for record in caplog.records)
     assert "webhook.delivered" in logged

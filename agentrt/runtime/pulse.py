@@ -1,0 +1,129 @@
+"""What waits, what is at work and who works, as the database has it: the same for every process that asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from agentrt.clock import Clock
+from agentrt.errors import StoreError, UnavailableError
+from agentrt.runtime.leases import ALONE_BEAT_S
+from agentrt.store.clock import database_time
+from agentrt.store.database import Store, Tx
+from agentrt.store.jobs import driven_jobs, waiting_jobs
+from agentrt.store.runs import count_resting_runs
+from agentrt.store.workers import WorkerProcess, list_workers
+
+_FRESH_S = 1.0
+_LONGEST_S = 2.0
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """Of all projects. waiting: jobs that somebody should drive and nobody does, the oldest since oldest_waiting_s.
+
+    driving: jobs that are being driven. waiting_for_caller: runs that wait for outputs. held: runs that wait for
+    another one of their thread to end.
+    """
+
+    waiting: int
+    oldest_waiting_s: float | None
+    driving: int
+    waiting_for_caller: int
+    held: int
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A process on this database. seen_s: how long ago it gave a sign of life; is_alive: not too long ago.
+
+    driving: how many jobs it holds.
+    """
+
+    id: str
+    host: str
+    pid: int
+    role: str
+    version: str
+    started_at: int
+    seen_s: float
+    driving: int
+    is_alive: bool
+
+    @property
+    def drives(self) -> bool:
+        """Whether it takes jobs at all."""
+        return self.role != "api"
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    queue: Queue
+    workers: list[WorkerState]
+
+
+def read_pulse(tx: Tx, *, now: float, lease_s: float) -> Pulse:
+    """now: by the clock that the workers' signs of life go by. lease_s: after that long without one, a worker counts
+    as dead; alone with its database, a process gives one every half minute only."""
+    n_waiting, oldest_at = waiting_jobs(tx, now=now)
+    driven = driven_jobs(tx)
+    n_asked, n_held = count_resting_runs(tx)
+    silent_s = lease_s if _is_shared(tx) else 3 * ALONE_BEAT_S
+    queue = Queue(
+        waiting=n_waiting,
+        oldest_waiting_s=None if oldest_at is None else round(max(0.0, now - oldest_at), 3),
+        driving=driven.total(),
+        waiting_for_caller=n_asked,
+        held=n_held,
+    )
+    workers = [_state(worker, now, driving=driven[worker.id], silent_s=silent_s) for worker in list_workers(tx)]
+    return Pulse(queue=queue, workers=workers)
+
+
+def shared_time(tx: Tx, clock: Clock) -> float:
+    """The time by which workers' signs of life go, for a process that is none."""
+    return database_time(tx) if _is_shared(tx) else clock.now()
+
+
+class PulseReader:
+    """The pulse for whoever asks often: read once a second at most, also when many ask at once."""
+
+    def __init__(self, store: Store, clock: Clock, *, lease_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._lease_s = lease_s
+        self._lock = asyncio.Lock()
+        self._last: tuple[float, Pulse] | None = None
+
+    async def read(self) -> Pulse:
+        """At most a second old. Raises UnavailableError when the database does not answer soon."""
+        async with self._lock:
+            asked_at = self._clock.monotonic()
+            if self._last is not None and asked_at - self._last[0] < _FRESH_S:
+                return self._last[1]
+            now = self._clock.now()
+            try:
+                async with asyncio.timeout(_LONGEST_S):
+                    pulse = await self._store.read(lambda tx: read_pulse(tx, now=now, lease_s=self._lease_s))
+            except (StoreError, SQLAlchemyError, TimeoutError) as error:
+                raise UnavailableError("The database does not answer.") from error
+            self._last = (asked_at, pulse)
+            return pulse
+
+
+def _state(worker: WorkerProcess, now: float, *, driving: int, silent_s: float) -> WorkerState:
+    seen_s = max(0.0, now - worker.seen_at)
+    return WorkerState(
+        id=worker.id,
+        host=worker.host,
+        pid=worker.pid,
+        role=worker.role,
+        version=worker.version,
+        started_at=worker.started_at,
+        seen_s=round(seen_s, 3),
+        driving=driving,
+        is_alive=seen_s <= silent_s,
+    )
+
+
+def _is_shared(tx: Tx) -> bool:
+    return tx.conn.dialect.name != "sqlite"
