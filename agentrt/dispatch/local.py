@@ -21,7 +21,7 @@ class LocalDispatcher:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._slots = Slots()
-        self._parked: defaultdict[str, list[str]] = defaultdict(list)
+        self._parked: defaultdict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
         self._open = {DEFAULT_QUEUE}
 
     def submit(self, tx: Tx, job: Ready, *, delay_s: float = 0.0) -> None:
@@ -35,7 +35,7 @@ class LocalDispatcher:
         elif job.queue in self._open:
             self._slots.put(job.job_id)
         else:
-            self._parked[job.queue].append(job.job_id)
+            self._parked[job.queue][job.job_id] = None
 
     def retry(self, job_id: str, *, delay_s: float) -> None:
         """See Dispatcher.retry."""

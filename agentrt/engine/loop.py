@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from agentrt.engine.commands import CallModel, Command, Conclude, Done, RunTools, Wait
 from agentrt.engine.events import (
     ActionRequired,
@@ -90,6 +92,19 @@ def recover(run: Run, *, repeatable: Collection[str] = ()) -> tuple[Event, ...]:
         for index, call in enumerate(run.tool_step.calls)
         if call.is_started and call.result is None and call.call.name not in repeatable
     )
+
+
+def take_back(run: Run, step_ids: Collection[str]) -> tuple[Event, ...]:
+    """Close the open ones among these steps, for those who were told of them: they were not stored, and do not exist.
+
+    A model call that was cut off is made again; what it had stored is closed by whoever makes it (see `recover`).
+    """
+    message_step, tool_step = (
+        step if step is not None and step.id in step_ids else None for step in (run.message_step, run.tool_step)
+    )
+    why = LastError("server_error", "This model call could not be stored; it is made again.")
+    told = replace(run, message_step=message_step, tool_step=tool_step)
+    return _close_steps(told, reason="run_failed", error=why, is_discarded=True)
 
 
 def _in_progress(run: Run) -> Command:

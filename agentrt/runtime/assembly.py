@@ -153,6 +153,10 @@ class Runtime:
         if value is not None:
             self._contexts[run_id] = value
 
+    def forget_context(self, run_id: str) -> None:
+        """The run has ended, waits for its caller, or was never made."""
+        self._contexts.pop(run_id, None)
+
     @property
     def worker_id(self) -> str:
         """How other processes on the same database know this one: `host:pid:…`."""
@@ -245,6 +249,7 @@ class Runtime:
             outbox=self._outbox,
             clock=self.clock,
             make_performer=self._performer,
+            on_rest=self.forget_context,
             lease_s=lease_s,
             repeatable={tool.name for tool in self.tools if tool.retry == "idempotent"},
         )
@@ -291,7 +296,7 @@ class Runtime:
             clock=self.clock,
             max_parallel_tools=limits.max_parallel_tools,
             max_output_bytes=limits.max_tool_output_bytes,
-            context_value=self._contexts.pop(run.spec.id, self._context),
+            context_value=self._contexts.get(run.spec.id, self._context),
             ratios=self._ratios,
         )
 

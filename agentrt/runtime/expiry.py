@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from agentrt.engine.events import DeadlinePassed
-from agentrt.errors import FencedError
+from agentrt.errors import FencedError, StoreError
 from agentrt.runtime.recorder import CancelWonError
 from agentrt.store.database import Store, Tx
 from agentrt.store.runs import list_overdue_runs
 from agentrt.store.vector_stores import expire_vector_store, list_due_stores
+
+log = logging.getLogger(__name__)
 
 _BATCH = 100
 
@@ -27,6 +32,10 @@ async def expire_runs(store: Store, end_run: Callable[[str, DeadlinePassed], Awa
             n_ended += await end_run(run_id, DeadlinePassed())
         except (FencedError, CancelWonError):
             continue  # somebody else is at it
+        except (StoreError, SQLAlchemyError):
+            raise
+        except Exception as error:  # events of a release to come, say: the others must not wait for this one
+            log.error("run.cannot_be_expired", extra={"run": run_id, "error": type(error).__name__})
     return n_ended
 
 

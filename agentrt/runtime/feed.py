@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.engine.events import TERMINAL_EVENTS, ActionRequired
 from agentrt.errors import StoreError, UnavailableError
 from agentrt.store.database import Store, Tx
 from agentrt.store.run_events import NumberedEvent, read_events
+from agentrt.store.runs import has_run
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +36,13 @@ POLL_EVERY_S = 2.0
 """How long news of a run that another process drives may take when the hint of it was lost."""
 
 _SHUTDOWN = "The server is shutting down. Resume the stream with Last-Event-ID."
+_DELETED = "The run was deleted with its thread."
+_UNREADABLE = "Another release of agentrt wrote what follows. Resume the stream with Last-Event-ID."
 
 
 @dataclass(slots=True)
 class _Feed:
-    """place: up to where every follower has what is stored; None until the first of them has read."""
+    """place: up to where every follower has been given what there is; None until the first of them has read."""
 
     unsaved: list[NumberedEvent] = field(default_factory=list)
     followers: list[Follower] = field(default_factory=list)
@@ -83,9 +87,13 @@ class Feeds:
         self._news = asyncio.Event()
         self._is_closed = False
 
-    def begin(self, run_id: str) -> None:
-        """A driver of the run is here now: what it publishes need not be read."""
+    def begin(self, run_id: str, log: Sequence[NumberedEvent]) -> None:
+        """A driver of the run is here now: what it publishes need not be read.
+
+        log: all that is stored. What another process stored last may not have been read here.
+        """
         self._feeds.setdefault(run_id, _Feed()).is_driven = True
+        self.publish(run_id, log, is_saved=True)
 
     def hear(self, run_id: str) -> None:
         """The run's stored events have grown, in another process."""
@@ -123,26 +131,41 @@ class Feeds:
         if not places:
             return
 
-        def read(tx: Tx) -> Mapping[str, list[NumberedEvent]]:
-            return {run_id: read_events(tx, run_id, after=place) for run_id, place in places.items()}
+        def read(tx: Tx) -> Mapping[str, list[NumberedEvent] | str]:
+            return {run_id: _look(tx, run_id, after=place) for run_id, place in places.items()}
 
-        for run_id, events in (await self._store.read(read)).items():
-            if events:
-                self.publish(run_id, events, is_saved=True)
+        for run_id, found in (await self._store.read(read)).items():
+            if isinstance(found, str):
+                self._close_followers(run_id, found)
+            else:
+                self.publish(run_id, found, is_saved=True)
 
-    def publish(self, run_id: str, events: list[NumberedEvent], *, is_saved: bool) -> None:
-        """Give events to the run's followers; those not saved yet are kept for followers to come."""
+    def publish(self, run_id: str, events: Sequence[NumberedEvent], *, is_saved: bool) -> None:
+        """Give events to the run's followers; those not saved yet are kept for followers to come.
+
+        They follow what was published before, or repeat it: what repeats is left out.
+        """
         feed = self._feeds.get(run_id)
         if feed is None:
             if is_saved:
                 return
             feed = self._feeds[run_id] = _Feed()
+        place = feed.place or _BEFORE_ALL
+        fresh = [numbered for numbered in events if _place_of(numbered) > place]
+        if not fresh:
+            return
         if not is_saved:
-            feed.unsaved.extend(events)
-        if events:
-            feed.place = max(feed.place or _BEFORE_ALL, _place_of(events[-1]))
+            feed.unsaved.extend(fresh)
+        feed.place = _place_of(fresh[-1])
         for follower in feed.followers:
-            follower.put(events)
+            follower.put(fresh)
+
+    def publish_stored(self, run_id: str, events: Sequence[NumberedEvent]) -> None:
+        """Events were stored here by somebody who does not drive the run: they may not follow what was published."""
+        if self._store.is_shared:
+            self.hear(run_id)  # what another process stored before them is read with them
+        else:
+            self.publish(run_id, events, is_saved=True)
 
     def mark_saved(self, run_id: str, last: NumberedEvent) -> None:
         """Everything up to `last` is stored."""
@@ -171,7 +194,7 @@ class Feeds:
         """Events after a place, stored and live, in order and each once, until the run is terminal or waits.
 
         read: the stored events after a place. is_resumed: go on past waits that are over; else the first one ends it.
-        Raises UnavailableError when the server shuts down.
+        Raises UnavailableError when the server shuts down, or when the run is deleted.
         """
         follower = Follower()
         feed = self._feeds.setdefault(run_id, _Feed())
@@ -182,9 +205,11 @@ class Feeds:
         try:
             place = after
             stored = await read(after)
-            if not stored and after is not None:
-                whole = await read(None)
-                if whole and isinstance(whole[-1].event, _RESTS):
+            if not stored:
+                whole = await read(None) if after is not None else []
+                if not whole:  # every run has a first event
+                    raise UnavailableError(_DELETED)
+                if isinstance(whole[-1].event, _RESTS):
                     return
             if feed.place is None:
                 feed.place = _place_of(stored[-1]) if stored else after or _BEFORE_ALL
@@ -204,9 +229,7 @@ class Feeds:
 
     def end(self, run_id: str) -> None:
         """End the followers of a run that is gone, with its thread."""
-        feed = self._feeds.get(run_id)
-        for follower in feed.followers if feed is not None else ():
-            follower.close("The run was deleted with its thread.")
+        self._close_followers(run_id, _DELETED)
 
     def close(self) -> None:
         """End every follower."""
@@ -215,9 +238,24 @@ class Feeds:
             for follower in feed.followers:
                 follower.close(_SHUTDOWN)
 
+    def _close_followers(self, run_id: str, why: str) -> None:
+        feed = self._feeds.get(run_id)
+        for follower in feed.followers if feed is not None else ():
+            follower.close(why)
+
     def _drop_if_idle(self, run_id: str, feed: _Feed) -> None:
         if not feed.followers and not feed.unsaved and not feed.is_driven and self._feeds.get(run_id) is feed:
             del self._feeds[run_id]
+            self._stale.discard(run_id)
+
+
+def _look(tx: Tx, run_id: str, *, after: Place) -> list[NumberedEvent] | str:
+    """What another process has stored after a place; or why nothing more will come of it here."""
+    try:
+        found = read_events(tx, run_id, after=after)
+    except msgspec.DecodeError:  # one run's trouble: the others are read on
+        return _UNREADABLE
+    return found if found or has_run(tx, run_id) else _DELETED
 
 
 def _place_of(numbered: NumberedEvent) -> Place:

@@ -12,6 +12,8 @@ from agentrt.store.clock import database_time
 from agentrt.store.database import Store, Tx
 
 _SAMPLES = 10
+_TOLERATED_S = 0.01
+"""How far two clocks may drift apart between two measurements."""
 
 
 class FleetClock:
@@ -40,5 +42,9 @@ class FleetClock:
             return asked, shown, self._base.monotonic()
 
         asked, shown, answered = await store.read(ask)
-        self._samples.append((answered - asked, shown - (asked + answered) / 2))
+        delay_s, offset = answered - asked, shown - (asked + answered) / 2
+        known_delay_s = min(self._samples)[0] if self._samples else 0.0
+        if abs(offset - self._offset) > (delay_s + known_delay_s) / 2 + _TOLERATED_S:
+            self._samples.clear()  # the server's clock was set, or this machine slept: what was measured is void
+        self._samples.append((delay_s, offset))
         self._offset = min(self._samples)[1]

@@ -37,6 +37,8 @@ ALONE_BEAT_S = 30.0
 """Alone with its database, a process need not prove to anybody that it lives; `agentrt doctor` likes to see it."""
 FORGET_WORKERS_AFTER_S = 24 * 3600.0
 
+_SILENT_BEATS = 3
+_RECONCILE_EVERY_S = 5.0
 _made_here: set[str] = set()  # an application may have several runtimes
 
 
@@ -93,13 +95,14 @@ class Leases:
             log.info("jobs.recovered", extra={"n": n_left})
 
     async def serve(self) -> None:
-        """Beat, and every third of a lease look after the others. A database that is away is tried again."""
+        """Beat, and every few seconds look after the others. A database that is away is tried again."""
+        reconcile_every_s = min(self._lease_s / 3, _RECONCILE_EVERY_S)
         reconciled_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._beat_s)
             try:
                 await self.beat()
-                if self._clock.monotonic() - reconciled_at >= self._lease_s / 3:
+                if self._clock.monotonic() - reconciled_at >= reconcile_every_s:
                     reconciled_at = self._clock.monotonic()
                     await self.reconcile()
             except (StoreError, SQLAlchemyError) as error:
@@ -133,10 +136,11 @@ class Leases:
 
         def write(tx: Tx) -> int:
             now = self._clock.now()
+            n_freed = self._free_the_dead(tx, now) if self._store.is_shared else 0
             jobs = free_dead_jobs(tx, self._worker.id, now=now, lease_s=self._lease_s)
             self._submit(tx, jobs)
             forget_silent_workers(tx, before=now - FORGET_WORKERS_AFTER_S)
-            return len(jobs)
+            return n_freed + len(jobs)
 
         n = await self._store.write(write)
         if n:
@@ -153,7 +157,7 @@ class Leases:
     def _free_the_dead(self, tx: Tx, now: float) -> int:
         n_freed = 0
         for other in list_workers(tx):
-            if _is_known_dead(other):
+            if _is_known_dead(other, now=now):
                 jobs = free_jobs_of(tx, other.id, now=now)
                 self._submit(tx, jobs)
                 forget_worker(tx, other.id)
@@ -179,9 +183,12 @@ class Leases:
         )
 
 
-def _is_known_dead(worker: WorkerProcess) -> bool:
-    """A process of this machine that is not there any more need not be waited for. Of others one cannot know."""
-    if worker.host != socket.gethostname():
+def _is_known_dead(worker: WorkerProcess, *, now: float) -> bool:
+    """A process of this machine that is not there any more need not be waited for. Of others one cannot know.
+
+    Nor of one that has just given a sign of life: containers may have our host's name, and numbers of their own.
+    """
+    if worker.host != socket.gethostname() or now - worker.seen_at < _SILENT_BEATS * BEAT_S:
         return False
     if worker.pid == os.getpid():
         return worker.id not in _made_here  # it had our number before us, as in a container that was started again

@@ -10,12 +10,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Bus, Dispatcher
-from agentrt.engine.events import Event
-from agentrt.engine.loop import apply
+from agentrt.engine.events import Event, StepCreated
+from agentrt.engine.loop import apply, take_back
 from agentrt.engine.run import Run, RunStatus
 from agentrt.errors import FencedError, StoreError
 from agentrt.runtime.feed import Feeds
@@ -95,8 +96,8 @@ def release_held(tx: Tx, thread_id: str, *, now: float, dispatcher: Dispatcher) 
     """
     held = find_held_run(tx, thread_id)
     if held is not None and find_active_run(tx, thread_id) is None:
+        wake(tx, dispatcher, held.id, now=now)  # its job's row before its own, as everywhere
         update_run(tx, held.id, {"is_held": False})
-        wake(tx, dispatcher, held.id, now=now)
 
 
 class Recorder:
@@ -137,9 +138,9 @@ class Recorder:
         if self.is_fenced:
             raise FencedError(f"run {self.hold.subject_id} was taken over")
         before, events = self._stored_run, [*self.pending, *numbered]
-        now = self._clock.now()
 
         def write(tx: Tx) -> None:
+            now = self._clock.now()  # of this attempt: an old sign of life would take back the beat's
             store_batch(tx, self.hold, before, after, events, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
             self._bus.notify(tx, "news", [self.hold.subject_id])
 
@@ -149,6 +150,21 @@ class Recorder:
         self._stored_run = after
         self._feeds.publish(self.hold.subject_id, numbered, is_saved=True)
         self._feeds.mark_saved(self.hold.subject_id, numbered[-1])
+
+    async def give_up(self, run: Run) -> None:
+        """Nothing more will be recorded. run: with all that was published.
+
+        What was published and never stored is closed for those who follow here: somebody makes the call again.
+        """
+        await self._flusher.settle(self)
+        lost = {n.event.step_id for n in self.pending if isinstance(n.event, StepCreated)}
+        closing: Sequence[Event] = take_back(run, lost) if run.status is RunStatus.IN_PROGRESS else ()
+        now = self._clock.now()
+        numbered = [
+            NumberedEvent(self.hold.epoch, self._seq + i, replace(event, at=now)) for i, event in enumerate(closing)
+        ]
+        self.pending.clear()
+        self._feeds.publish(self.hold.subject_id, numbered, is_saved=True)  # to nobody who comes later
 
     def flush(self, tx: Tx, events: Sequence[NumberedEvent], now: float) -> Run | None:
         """Store events that waited. Returns the run after them, None when another driver holds the run."""
@@ -205,17 +221,20 @@ class Flusher:
             except (StoreError, SQLAlchemyError) as error:
                 # What waits is still pending: the run's next commit stores it, or fails and ends the drive.
                 log.warning("flush.failed", extra={"error": type(error).__name__})
+            except Exception:  # one run's bug: its next commit meets it again, where it fails that run alone
+                log.exception("flush.crashed")
 
     async def flush(self) -> None:
         """Store everything that waits now."""
-        self._in_flight = {recorder: list(recorder.pending) for recorder in self._dirty if recorder.pending}
+        dirty = sorted(self._dirty, key=lambda recorder: recorder.hold.job_id)  # as the beat locks them: by id
+        self._in_flight = {recorder: list(recorder.pending) for recorder in dirty if recorder.pending}
         self._dirty.clear()
         if not self._in_flight:
             return
         self._idle.clear()
-        now = self._clock.now()
 
         def write(tx: Tx) -> list[Run | None]:
+            now = self._clock.now()  # of this attempt: an old sign of life would take back the beat's
             self._bus.notify(tx, "news", [recorder.hold.subject_id for recorder in self._in_flight])
             return [recorder.flush(tx, events, now) for recorder, events in self._in_flight.items()]
 

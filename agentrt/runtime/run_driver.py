@@ -32,19 +32,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BegunRun:
-    """A run under this process's epoch. opened: what the take-over itself stated; word: what it must hear first."""
+    """A run under this process's epoch. log: all that is stored of it; word: what it must hear first."""
 
     hold: Hold
     run: Run
-    seq: int
-    opened: list[NumberedEvent]
+    log: list[NumberedEvent]
     word: CancelRequested | DeadlinePassed | None
 
 
 class RunDriver:
     """Drives runs; see JobDriver.
 
-    make_performer: (run, project) → what performs its commands. repeatable: names of tools declared idempotent.
+    make_performer: (run, project) → what performs its commands. on_rest: called with the id of a run that was driven
+    to its end, or to where it waits. repeatable: names of tools declared idempotent.
     lease_s: after how long without a sign of life another process takes over.
     """
 
@@ -59,6 +59,7 @@ class RunDriver:
         outbox: Outbox,
         clock: Clock,
         make_performer: Callable[[Run, str], Perform],
+        on_rest: Callable[[str], None],
         lease_s: float,
         repeatable: Collection[str] = (),
     ) -> None:
@@ -70,6 +71,7 @@ class RunDriver:
         self._outbox = outbox
         self._clock = clock
         self._make_performer = make_performer
+        self._on_rest = on_rest
         self._lease_s = lease_s
         self._repeatable = repeatable
 
@@ -88,26 +90,24 @@ class RunDriver:
         if word is None and (row.is_held or row.status == RunStatus.REQUIRES_ACTION):
             rest(tx, hold, self._dispatcher)
             return None
-        run = fold(numbered.event for numbered in read_events(tx, row.id))
+        log = read_events(tx, row.id)
+        run = fold(numbered.event for numbered in log)
         run = replace(run, spec=replace(run.spec, metadata=row.to_run().spec.metadata))
-        seq = next_seq(tx, row.id)
         opening = () if word is not None else _opening(run, self._repeatable)
         if not opening:
-            return BegunRun(hold, run, seq, [], word)
+            return BegunRun(hold, run, log, word)
         after, batch = settle(run, opening, at=now)
-        numbered = _numbered(hold.epoch, seq, batch)
+        numbered = _numbered(hold.epoch, log[-1].seq + 1, batch)
         store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
         self._bus.notify(tx, "news", [row.id])
-        return BegunRun(hold, after, seq + len(numbered), numbered, None)
+        return BegunRun(hold, after, [*log, *numbered], None)
 
     async def drive(self, begun: BegunRun, interrupt: Interrupt) -> None:
         """See JobDriver.drive."""
         run_id, run = begun.hold.subject_id, begun.run
-        self._feeds.begin(run_id)
+        self._feeds.begin(run_id, begun.log)
         timer = self._arm(run, interrupt)
         try:
-            if begun.opened:
-                self._feeds.publish(run_id, begun.opened, is_saved=True)
             if begun.word is not None:
                 interrupt.send(begun.word)
             elif run.status.is_terminal or isinstance(next_command(run), Wait):
@@ -118,25 +118,27 @@ class RunDriver:
             if timer is not None:
                 timer.cancel()
             self._feeds.forget(run_id)
+        if not interrupt.is_resting:
+            self._on_rest(run_id)
         log.info(
             "run.rests",
             extra={"run": run_id, "status": run.status.value, "calls": run.n_model_calls, "cost_usd": run.cost_usd},
         )
 
-    async def fail(self, job_id: str, message: str) -> None:
+    async def fail(self, hold: Hold, message: str) -> None:
         """See JobDriver.fail."""
-        word = TurnFailed(code="server_error", message=message)
-        try:
-            await self.end(job_id, word)
-        except Exception:
-            log.exception("run.cannot_be_failed", extra={"run": job_id})
+        await self._end(hold.subject_id, TurnFailed(code="server_error", message=message), hold)
 
-    async def end(self, run_id: str, word: TurnFailed | DeadlinePassed) -> bool:
-        """See end_run. False: it has ended already."""
+    async def end(self, run_id: str, word: DeadlinePassed) -> bool:
+        """End a run that nobody drives and whose time is over, in one transaction. False: there is nothing to end."""
+        return await self._end(run_id, word, None)
+
+    async def _end(self, run_id: str, word: TurnFailed | DeadlinePassed, hold: Hold | None) -> bool:
+        """See end_run. Raises FencedError, CancelWonError, StoreError."""
 
         def write(tx: Tx) -> list[NumberedEvent]:
             numbered = end_run(
-                tx, run_id, word, now=self._clock.now(), dispatcher=self._dispatcher, outbox=self._outbox
+                tx, run_id, word, hold, now=self._clock.now(), dispatcher=self._dispatcher, outbox=self._outbox
             )
             if numbered:
                 self._bus.notify(tx, "news", [run_id])
@@ -144,14 +146,14 @@ class RunDriver:
 
         numbered = await self._store.write(write)
         if numbered:
-            self._feeds.publish(run_id, numbered, is_saved=True)
+            self._feeds.publish_stored(run_id, numbered)
         return bool(numbered)
 
     async def _drive(self, begun: BegunRun, interrupt: Interrupt) -> Run:
         run = begun.run
         perform = self._make_performer(run, begun.hold.project)
         recorder = Recorder(
-            begun.hold, run, begun.seq,
+            begun.hold, run, begun.log[-1].seq + 1,
             store=self._store, bus=self._bus, feeds=self._feeds, flusher=self._flusher, dispatcher=self._dispatcher,
             outbox=self._outbox, clock=self._clock,
         )  # fmt: skip
@@ -165,6 +167,9 @@ class RunDriver:
                 return run
             except CancelWonError:
                 interrupt.send(CancelRequested())
+            except BaseException:
+                await recorder.give_up(run)
+                raise
 
     async def _record(self, recorder: Recorder, after: Run, batch: Batch) -> None:
         began, hold = self._clock.monotonic(), recorder.hold
@@ -185,31 +190,38 @@ def end_run(
     tx: Tx,
     run_id: str,
     word: TurnFailed | DeadlinePassed | CancelRequested,
+    hold: Hold | None = None,
     *,
     now: float,
     dispatcher: Dispatcher,
     outbox: Outbox,
 ) -> list[NumberedEvent]:
-    """End a run that no driver can or need end, in one transaction; whoever drives it is fenced off.
+    """End a run in one transaction. hold: its driver's, when it is the one that wants the end; without, whoever drives
+    it is fenced off.
 
-    A cancel that was accepted before wins; a run whose model was not called yet is not failed but cancelled.
-    Returns the events that were stored, none when it has ended already.
+    A cancel that was accepted before wins; a run whose model was not called yet is not failed but cancelled; one whose
+    time is not over, because its outputs came meanwhile, does not expire. Returns the events that were stored, none
+    when there is nothing to end. Raises FencedError, CancelWonError.
     """
     row = load_run(tx, run_id)
     if row is None:
         return []
     lock_thread(tx, row.thread_id)  # before the job's row, as whoever puts a run behind this one does
-    hold = seize_job(tx, run_id, now=now)
+    if hold is not None:
+        fence(tx, hold.job_id, hold.epoch, now=now)
+    held = hold or seize_job(tx, run_id, now=now)
     row = load_run(tx, run_id)
-    if hold is None or row is None or RunStatus(row.status).is_terminal:
+    if held is None or row is None or RunStatus(row.status).is_terminal:
+        return []
+    if isinstance(word, DeadlinePassed) and hold is None and (row.expires_at is None or row.expires_at > now):
         return []
     run = fold(numbered.event for numbered in read_events(tx, run_id))
     last: Event = word
     if row.status == RunStatus.CANCELLING or not _can_hear(run, word):
         last = CancelRequested()
     after, batch = settle(run, (last,), at=now)
-    numbered = _numbered(hold.epoch, next_seq(tx, run_id), batch)
-    store_batch(tx, hold, run, after, numbered, now=now, dispatcher=dispatcher, outbox=outbox)
+    numbered = _numbered(held.epoch, next_seq(tx, run_id), batch)
+    store_batch(tx, held, run, after, numbered, now=now, dispatcher=dispatcher, outbox=outbox)
     return numbered
 
 

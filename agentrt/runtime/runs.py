@@ -45,7 +45,7 @@ from agentrt.store.runs import (
     load_run,
     update_run,
 )
-from agentrt.store.threads import Thread, find_thread, take_positions
+from agentrt.store.threads import Thread, find_thread, lock_thread, take_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,7 @@ class Runs:
 
         def write(tx: Tx) -> tuple[Submitted, list[NumberedEvent]]:
             now = self._clock.now()
+            lock_thread(tx, thread_id)  # before the job's row, as who interrupts the run for another one does
             hold = seize_job(tx, run_id, now=now)  # before the run is read: of two callers one waits here
             row = find_run(tx, project, thread_id, run_id)
             if row.status != RunStatus.REQUIRES_ACTION or hold is None:
@@ -176,7 +177,7 @@ class Runs:
             return Submitted(after, (hold.epoch - 1, seq)), numbered
 
         submitted, numbered = await self._store.write(write)
-        self._feeds.publish(run_id, numbered, is_saved=True)
+        self._feeds.publish_stored(run_id, numbered)
         return submitted
 
     async def cancel(self, project: str, thread_id: str, run_id: str) -> Run:
@@ -212,7 +213,7 @@ class Runs:
 
         is_resumed: go on past waits that are over. The caller has checked that the run is the project's.
         Of a run whose events retention has deleted, only the last one comes, whatever `after` says.
-        Raises UnavailableError when the server shuts down.
+        Raises UnavailableError when the server shuts down, or when the run is deleted.
         """
 
         async def read(place: tuple[int, int] | None) -> list[NumberedEvent]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
@@ -29,6 +29,8 @@ class Host(Protocol):
     async def adopt(self, agent: Agent) -> None: ...
 
     def give_context(self, run_id: str, value: object) -> None: ...
+
+    def forget_context(self, run_id: str) -> None: ...
 
 
 class StoredThread:
@@ -65,17 +67,27 @@ class StoredThread:
             max_completion_tokens=spec.max_completion_tokens,
         )
         run_id = new_id("run")
-        self._runtime.give_context(run_id, context)
-        await self._runtime.runs.create(self.project, self.id, new, run_id=run_id)
+        with self._context(run_id, context):
+            await self._runtime.runs.create(self.project, self.id, new, run_id=run_id)
         return run_id, None
 
     async def _go_on(
         self, agent: Agent, run: Run, outputs: Mapping[str, str], context: object
     ) -> tuple[str, Place | None]:
         await self._runtime.adopt(agent)
-        self._runtime.give_context(run.spec.id, context)
-        submitted = await self._runtime.runs.submit(self.project, self.id, run.spec.id, list(outputs.items()))
+        with self._context(run.spec.id, context):
+            submitted = await self._runtime.runs.submit(self.project, self.id, run.spec.id, list(outputs.items()))
         return run.spec.id, submitted.after
+
+    @contextmanager
+    def _context(self, run_id: str, value: object) -> Iterator[None]:
+        # Before the run is made: a driver may have it before the caller has its answer.
+        self._runtime.give_context(run_id, value)
+        try:
+            yield
+        except BaseException:
+            self._runtime.forget_context(run_id)
+            raise
 
 
 class StoredStream:

@@ -67,3 +67,6 @@ class Sweeper:
             except (StoreError, SQLAlchemyError, OSError) as error:  # the database is away: the next time
                 log.warning("sweep.failed", extra={"sweep": sweep.name, "error": type(error).__name__})
                 due = None
+            except Exception:  # a bug, but one that concerns this sweep: the runs of this process must not die of it
+                log.exception("sweep.crashed", extra={"sweep": sweep.name})
+                due = None

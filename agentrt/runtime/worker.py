@@ -29,6 +29,9 @@ T = TypeVar("T")
 RETRY_AFTER_S = 2.0
 """How long a job rests when the database failed under its driver."""
 
+RETRY_CRASHED_AFTER_S = 60.0
+"""How long a job rests whose driver failed, and could not even say so."""
+
 _HAND_BACK_TIMEOUT_S = 5.0
 
 
@@ -46,8 +49,11 @@ class JobDriver(Protocol[T]):
         """
         ...
 
-    async def fail(self, job_id: str, message: str) -> None:
-        """Our own code failed, and would again: end the job, so that it does not stay for ever. Does not raise."""
+    async def fail(self, hold: Hold, message: str) -> None:
+        """Our own code failed, and would again: end the job, so that it does not stay for ever.
+
+        Raises FencedError, CancelWonError, StoreError.
+        """
         ...
 
 
@@ -137,8 +143,7 @@ class Worker:
         except Exception as error:
             log.exception("job.crashed", extra={"job": job_id})
             if drive.hold is not None:
-                message = f"agentrt failed inside: {type(error).__name__}: {error}"
-                await self._drivers[drive.hold.kind].fail(job_id, message)
+                await self._fail(drive.hold, f"agentrt failed inside: {type(error).__name__}: {error}")
         finally:
             del self._drives[job_id]
 
@@ -149,6 +154,20 @@ class Worker:
         await self._drivers[drive.hold.kind].drive(begun, drive.interrupt)
         if drive.interrupt.is_resting:
             await self._hand_back(drive)
+
+    async def _fail(self, hold: Hold, message: str) -> None:
+        # Whatever happens here, the job is ended or tried again: its row says that this process drives it, and as long
+        # as this process lives nobody else takes it.
+        try:
+            await self._drivers[hold.kind].fail(hold, message)
+        except FencedError:
+            log.warning("job.fenced", extra={"job": hold.job_id})
+        except (StoreError, SQLAlchemyError, CancelWonError) as error:
+            log.error("job.not_failed", extra={"job": hold.job_id, "error": type(error).__name__})
+            self._dispatcher.retry(hold.job_id, delay_s=RETRY_AFTER_S)
+        except Exception:
+            log.exception("job.cannot_be_failed", extra={"job": hold.job_id})
+            self._dispatcher.retry(hold.job_id, delay_s=RETRY_CRASHED_AFTER_S)
 
     async def _take(self, job_id: str, drive: _Drive) -> object | None:
         def take(tx: Tx) -> tuple[Hold, object | None] | None:

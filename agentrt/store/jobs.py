@@ -3,7 +3,8 @@
 The row is the truth; a queue that hands jobs out only says where to look. Every take-over raises `epoch`, and every
 write of a driver names the epoch it holds. A finished subject has no job, so that nothing here grows with what is done.
 
-The row is also the subject's lock: whoever changes a run takes its job row first, and a thread's row before that.
+The row is also the subject's lock: whoever changes a run takes its job row first, and before that the thread's row
+when it changes which run is active there. Whoever takes several takes them by id.
 """
 
 from __future__ import annotations
@@ -134,8 +135,8 @@ _hand_back = Statement(
     .values(worker=None, ready_at=bindparam("now"), touched_at=bindparam("now"))
     .returning(*_ready_columns)
 )
-_touch_all = Statement(
-    update(_table).where(_table.c.worker == bindparam("me"), _IS_HELD).values(touched_at=bindparam("now"))
+_touch_own = Statement(
+    update(_table).where(_is_id, _table.c.worker == bindparam("me"), _IS_HELD).values(touched_at=bindparam("now"))
 )
 _held_by = Statement(
     select(_table.c.id, _table.c.epoch, _runs.c.status)
@@ -243,8 +244,13 @@ def hand_back(tx: Tx, job_id: str, epoch: int, *, now: float) -> Ready | None:
 
 def touch_held(tx: Tx, worker: str, *, now: float) -> list[HeldJob]:
     """A sign of life for everything that the worker holds, which is returned."""
-    _touch_all.run(tx, {"me": worker, "now": now})
-    return [HeldJob(*row) for row in _held_by.rows(tx, {"me": worker})]
+    held = [HeldJob(*row) for row in _held_by.rows(tx, {"me": worker})]
+    if held:
+        # One by one, by id, as the flusher takes its jobs: one statement for all would lock them in an order of its
+        # own, and the two would wait for each other.
+        ids = sorted(job.job_id for job in held)
+        _touch_own.run_many(tx, [{"job_id": job_id, "me": worker, "now": now} for job_id in ids])
+    return held
 
 
 def free_dead_jobs(tx: Tx, worker: str, *, now: float, lease_s: float) -> list[Ready]:

@@ -13,7 +13,7 @@ from agentrt.store.schema import metadata
 # to_regclass looks along the search_path, as every statement of ours does.
 _IS_STAMPED = f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"
 _REVISION = f"SELECT max(version_num) FROM {VERSION_TABLE}"  # noqa: S608
-_EXISTS = "SELECT to_regclass($1) IS NOT NULL"
+_ANY_EXISTS = "SELECT bool_or(to_regclass(name) IS NOT NULL) FROM unnest($1::text[]) name"
 
 # Advisory locks are numbers, per database. The high half is "agrt" in ASCII, so that nobody else picks them by chance.
 MIGRATION_LOCK = (int.from_bytes(b"agrt") << 32) + 2
@@ -24,11 +24,15 @@ async def postgres_revision(url: str) -> str | None:
     with explained(url):
         conn = await connect(url)
         try:
-            if await conn.fetchval(_IS_STAMPED):
+            is_stamped = await conn.fetchval(_IS_STAMPED)
+            is_taken = is_stamped or await conn.fetchval(_ANY_EXISTS, list(metadata().tables))
+            if is_taken and not is_stamped:
+                # Tables and stamp come at once, so look again: another process may have made them since.
+                is_stamped = await conn.fetchval(_IS_STAMPED)
+            if is_stamped:
                 return str(await conn.fetchval(_REVISION))
-            for table in metadata().tables:
-                if await conn.fetchval(_EXISTS, table):
-                    raise not_ours(shown_url(url))
+            if is_taken:
+                raise not_ours(shown_url(url))
         finally:
             await conn.close()
     return None

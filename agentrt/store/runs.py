@@ -107,6 +107,7 @@ IS_PROJECTS = _table.c.project.concat(literal_column("''")) == bindparam("projec
 _of_thread: Where = (_table.c.thread_id == bindparam("thread_id"), _table.c.project == bindparam("project"))
 _insert = Statement(_table.insert())
 _by_id = Statement(select(_table).where(_table.c.id == bindparam("id")))
+_has = Statement(select(_table.c.id).where(_table.c.id == bindparam("id")))
 _active = Statement(select(_table).where(_table.c.thread_id == bindparam("thread_id"), _KEEPS_BUSY).limit(1))
 _held = Statement(
     select(_table)
@@ -191,6 +192,11 @@ def find_run(tx: Tx, project: str, thread_id: str, run_id: str) -> StoredRun:
 def load_run(tx: Tx, run_id: str) -> StoredRun | None:
     """A run by id alone, for whoever drives it: every project's."""
     return fetch_one(tx, _by_id, StoredRun, {"id": run_id})
+
+
+def has_run(tx: Tx, run_id: str) -> bool:
+    """Whether there is such a run, of any project; it may have been deleted with its thread."""
+    return _has.first(tx, {"id": run_id}) is not None
 
 
 def find_active_run(tx: Tx, thread_id: str) -> StoredRun | None:

@@ -159,3 +159,14 @@ async def test_who_has_no_patience_for_a_drain_leaves_nothing_running(node: Node
         draining.cancel()
     await until(lambda: handle.n_now == 0)
     assert handle.cancelled == ["run_1"]
+
+
+async def test_who_reminds_of_a_job_whose_queue_nobody_has_opened_does_not_make_it_wait_twice(node: Node) -> None:
+    handle = Handle()
+    async with serving(node, handle):
+        for _ in range(3):
+            await node.submit(a_job("run_1", queue="agent:asst_1"))
+        await node.submit(a_job("run_2", queue="agent:asst_1"))
+        node.dispatcher.open_queue("agent:asst_1")
+        await handle.saw(2)
+    assert handle.seen == ["run_1", "run_2"]

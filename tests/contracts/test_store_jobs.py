@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
+from agentrt.clock import SystemClock
 from agentrt.errors import FencedError
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import (
@@ -28,6 +30,7 @@ from agentrt.store.jobs import (
     touch_held,
     waiting_jobs,
 )
+from agentrt.store.postgres import PostgresStore
 from agentrt.store.runs import StoredRun, load_run, update_run
 from agentrt.store.threads import Thread
 from agentrt.store.workers import WorkerProcess, beat_worker, forget_silent_workers, forget_worker, list_workers
@@ -247,3 +250,28 @@ async def test_workers_are_listed_until_they_leave_or_are_silent_for_long(store:
     assert [w.id for w in await store.read(list_workers)] == ["ada"]
     await store.write(lambda tx: forget_worker(tx, "ada"))
     assert await store.read(list_workers) == []
+
+
+async def test_a_beat_and_a_flush_of_the_same_jobs_do_not_wait_for_each_other(postgres_url: str) -> None:
+    store = PostgresStore(postgres_url, clock=SystemClock())
+    await put(store, a_job("run_2"), a_job("run_1"))  # in the table in this order, and so are they found
+    for job_id in ("run_2", "run_1"):
+        await take(store, job_id)
+    flusher = await asyncpg.connect(postgres_url)
+    touch = "UPDATE job SET touched_at = 1 WHERE id = $1"
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with flusher.transaction():
+            await flusher.execute(touch, "run_1")
+            beat = group.create_task(store.write(lambda tx: touch_held(tx, "ada", now=2.0)))
+            await is_waiting(flusher)
+            await flusher.execute("SET LOCAL lock_timeout = '100ms'")
+            await flusher.execute(touch, "run_2")
+        assert len(await beat) == 2
+    await flusher.close()
+    await store.close()
+
+
+async def is_waiting(conn: asyncpg.Connection) -> None:
+    """Returns when another connection waits for a lock."""
+    while not await conn.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        await asyncio.sleep(0.005)

@@ -20,6 +20,7 @@ from agentrt.engine.run import Run
 from agentrt.engine.spec import Price
 from agentrt.errors import StoreError
 from agentrt.models.client import CallChunk, Chunk, EndChunk, ModelRequest, TextChunk
+from agentrt.runtime.expiry import expire_runs
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.history import StoredHistory
 from agentrt.runtime.leases import Leases
@@ -27,7 +28,7 @@ from agentrt.runtime.perform import Performer
 from agentrt.runtime.recorder import Flusher
 from agentrt.runtime.run_driver import RunDriver
 from agentrt.runtime.runs import Runs
-from agentrt.runtime.sweeper import Sweeper
+from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.runtime.worker import Worker
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import Ready, find_job
@@ -192,15 +193,16 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         bus, queue, feeds, clock = LocalBus(), Queue(world.offers), Feeds(self.store), world.clock
+        outbox = Outbox((), dispatcher=queue)
         self.flusher = Flusher(self.store, bus, clock)
         self._tools = ToolRegistry(self._make_tools())
         self.runs = Runs(
-            store=self.store, dispatcher=queue, bus=bus, feeds=feeds, clock=clock, check_model=_free,
+            store=self.store, dispatcher=queue, bus=bus, feeds=feeds, outbox=outbox, clock=clock, check_model=_free,
             server_tools=lambda _: self._tools.names(), max_steps=32, expires_after_s=EXPIRES_AFTER_S,
         )  # fmt: skip
         driver = RunDriver(
-            store=self.store, dispatcher=queue, bus=bus, feeds=feeds, flusher=self.flusher, clock=clock,
-            make_performer=self._performer, lease_s=LEASE_S, repeatable={"put"},
+            store=self.store, dispatcher=queue, bus=bus, feeds=feeds, flusher=self.flusher, outbox=outbox,
+            clock=clock, make_performer=self._performer, on_rest=lambda _: None, lease_s=LEASE_S, repeatable={"put"},
         )  # fmt: skip
         self.worker = Worker(
             f"elsewhere-{name}:1:0", store=self.store, dispatcher=queue, bus=bus, clock=clock, lease_s=LEASE_S,
@@ -209,7 +211,7 @@ class Process:
         self.leases = Leases(
             self.worker, role="all", url=None, store=self.store, dispatcher=queue, clock=clock, lease_s=LEASE_S
         )
-        self.sweeper = Sweeper(store=self.store, clock=clock, end_run=driver.end, expire_files=_no_files)
+        self._driver = driver
 
     def take(self, job_id: str) -> None:
         """Have a job driven here."""
@@ -223,6 +225,10 @@ class Process:
                 await work
 
         self._start(do())
+
+    async def sweep(self) -> None:
+        """End the runs whose time is over."""
+        await expire_runs(self.store, self._driver.end, now=self.world.clock.now())
 
     async def kill(self) -> None:
         """kill -9: what it has not stored is gone."""
@@ -324,7 +330,3 @@ def _calls(job: Job, turn: int) -> list[ToolCall]:
 
 def _free(model: str) -> Price | None:
     return None
-
-
-async def _no_files() -> int:
-    return 0

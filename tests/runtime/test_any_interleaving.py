@@ -132,6 +132,10 @@ class Interleavings(RuleBasedStateMachine):
 
         self.loop.run(do())
 
+    def running(self) -> list[Process]:
+        """Those that are not frozen; there is always one."""
+        return [process for process in self.world.processes if not process.store.is_frozen]
+
     def process(self, pick: int) -> Process:
         return self.world.processes[pick % len(self.world.processes)]
 
@@ -215,12 +219,33 @@ class Interleavings(RuleBasedStateMachine):
         """kill -9, SIGTERM, or SIGSTOP for one that drives something; one process goes on in any case."""
         drivers = [process for process in self.world.processes if process.worker.held()]
         process = drivers[pick % len(drivers)]
-        n_running = sum(not process.store.is_frozen for process in self.world.processes)
-        if how == "freeze" and n_running > 1:
+        if how == "freeze" and len(self.running()) > 1:
             process.store.freeze()
         elif how != "freeze":
             self.loop.run(process.kill() if how == "kill" else process.stop())
             self.loop.run(_call(self.world.start))
+
+    @precondition(lambda self: any(process.worker.held() for process in self.running()))
+    @rule(pick=_picks, n_steps=st.integers(-1, 3))
+    def oust(self, pick: int, n_steps: int) -> None:
+        """A driver stands still for longer than its lease, and another takes over. n_steps: how far it comes before:
+        -1 is in a model or a tool, 0 before the next use of the store, 1 right after it."""
+        drivers = [process for process in self.running() if process.worker.held()]
+        ousted = drivers[pick % len(drivers)]
+        if len(self.running()) == 1:
+            return
+        ousted.store.freeze()
+        for gate in self.world.gates:
+            if gate.process is ousted and n_steps >= 0:
+                gate.opened.set()
+        self.loop.run(self.world.settle())
+        for _ in range(n_steps):
+            ousted.store.step()
+            self.loop.run(self.world.settle())
+        self.let_time_pass(LEASE_S * 1.2, 0, [])
+        successor = self.running()[pick % len(self.running())]
+        self.act(successor, successor.leases.reconcile())
+        self.work(self.world.processes.index(successor), ["take"])
 
     @precondition(lambda self: any(process.store.is_frozen for process in self.world.processes))
     @rule(pick=_picks, is_whole=st.booleans())
@@ -241,7 +266,7 @@ class Interleavings(RuleBasedStateMachine):
                 "beat": process.leases.beat,
                 "reconcile": process.leases.reconcile,
                 "flush": process.flusher.flush,
-                "sweep": process.sweeper.sweep,
+                "sweep": process.sweep,
             }
             self.act(process, work[chore]())
             if chore == "sweep" and not process.store.is_frozen:
@@ -345,7 +370,7 @@ class Interleavings(RuleBasedStateMachine):
                 process.begin(process.leases.beat())
                 await self.world.settle()
                 process.begin(process.leases.reconcile())
-                process.begin(process.sweeper.sweep())
+                process.begin(process.sweep())
             await self.world.settle()
         raise AssertionError(f"no end: {[(run.row.status, run.job) for run in (await self._look()).values()]}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from agentrt.engine import events as ev
 from agentrt.engine.run import Run
 from agentrt.errors import StoreError
+from agentrt.models.client import Chunk, ModelRequest, TextChunk
+from agentrt.runtime import worker as worker_module
+from agentrt.runtime.expiry import expire_runs
 from agentrt.store.database import Tx
 from agentrt.store.jobs import find_job, hand_back, take_job
 from agentrt.store.workers import WorkerProcess, beat_worker, list_workers
@@ -96,6 +99,74 @@ async def test_a_driver_that_was_taken_over_writes_nothing_more_and_stops(open_w
         assert await world.texts(thread) == ["Go", "In time."]
 
 
+class BrokenModel(ScriptedModel):
+    """A model client with a bug, which shows when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        self.requests.append(request)
+        await self.let_go.wait()
+        if self.let_go.is_set():
+            raise RuntimeError("a bug")
+        yield TextChunk("never")
+
+    async def asked(self) -> None:
+        while not self.requests:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_driver_that_was_taken_over_cannot_fail_the_run_either(open_world: Open, fleet: str) -> None:
+    model = BrokenModel()
+    async with open_world(model, extra=fleet.replace("1s", "1h")) as world:
+        run = await world.run(await world.thread("Go"))
+        await model.asked()
+        await ghost_takes(world, run)
+        model.let_go.set()
+        while world.runtime.n_driving:
+            await asyncio.sleep(0.005)
+        assert (await world.look(run)).status == "in_progress"
+
+
+async def test_a_run_that_failed_while_the_database_was_away_is_failed_later(
+    open_world: Open, fleet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_AFTER_S", 0.05)
+    model = BrokenModel()
+    async with open_world(model, extra=fleet) as world:
+        run = await world.run(await world.thread("Go"))
+        await model.asked()
+        store = world.runtime.store
+        write = store.write
+
+        async def refuse(fn: Callable[[Tx], object]) -> object:
+            monkeypatch.setattr(store, "write", write)
+            raise StoreError("away")
+
+        monkeypatch.setattr(store, "write", refuse)
+        model.let_go.set()
+        assert (await world.rest(run)).status == "failed"
+
+
+async def test_a_run_that_nobody_can_read_holds_up_no_other_that_is_overdue(open_world: Open, fleet: str) -> None:
+    async with open_world(ScriptedModel(), extra=fleet, role="api") as api:
+        runs = [await api.run(await api.thread("Go")) for _ in range(2)]
+
+        def harm(tx: Tx) -> None:
+            cursor = tx.dbapi.cursor()
+            cursor.execute("UPDATE run SET expires_at = 1")
+            cursor.execute(
+                'UPDATE run_event SET data = \'[{"kind":"of_tomorrow"}]\' WHERE run_id = $1', [runs[0].spec.id]
+            )
+
+        await api.runtime.store.write(harm)
+        n = await expire_runs(api.runtime.store, api.runtime._run_driver.end, now=api.runtime.clock.now())
+        assert n == 1
+        assert [(await api.look(run)).status for run in runs] == ["queued", "expired"]
+
+
 async def test_the_runs_of_a_process_that_fell_silent_are_taken_over(open_world: Open, fleet: str) -> None:
     async with open_world(ScriptedModel(), extra=fleet, role="api") as api:
         run = await api.run(await api.thread("Go"))
@@ -112,7 +183,7 @@ async def test_the_runs_of_a_process_of_this_machine_that_is_gone_are_taken_over
         host = api.runtime.worker_id.rsplit(":", 2)[0]
         now = api.runtime.clock.now()
         dead = WorkerProcess(
-            id=f"{host}:4194305:0", role="worker", host=host, pid=4194305, version="1", started_at=1, seen_at=now
+            id=f"{host}:4194305:0", role="worker", host=host, pid=4194305, version="1", started_at=1, seen_at=now - 9
         )
 
         def leave(tx: Tx) -> None:
@@ -125,6 +196,26 @@ async def test_the_runs_of_a_process_of_this_machine_that_is_gone_are_taken_over
             assert (await worker.rest(run)).status == "completed"
             everybody = await worker.runtime.store.read(list_workers)
             assert {w.id for w in everybody} == {api.runtime.worker_id, worker.runtime.worker_id}
+
+
+async def test_a_process_of_a_host_with_our_name_is_alive_as_long_as_it_says_so(open_world: Open, fleet: str) -> None:
+    """Containers on one machine may share its name, and count their processes each for itself."""
+    async with open_world(ScriptedModel(), extra=fleet.replace("1s", "1h"), role="api") as api:
+        run = await api.run(await api.thread("Go"))
+        host = api.runtime.worker_id.rsplit(":", 2)[0]
+        other = WorkerProcess(id=f"{host}:4194305:1", role="worker", host=host, pid=4194305, version="1", started_at=1)
+
+        def live(tx: Tx) -> None:
+            now = api.runtime.clock.now()
+            beat_worker(tx, other.model_copy(update={"seen_at": now}))
+            assert take_job(tx, run.spec.id, worker=other.id, now=now, lease_s=60) is not None
+
+        await api.runtime.store.write(live)
+        extra = fleet.replace("1s", "1h")
+        async with open_world(ScriptedModel(), extra=extra, role="worker") as worker:
+            job = await worker.runtime.store.read(lambda tx: find_job(tx, run.spec.id))
+            assert job is not None
+            assert job.worker == other.id
 
 
 async def test_a_process_that_stops_hands_its_runs_back_and_another_goes_on(open_world: Open, fleet: str) -> None:

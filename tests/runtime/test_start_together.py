@@ -9,6 +9,7 @@ from agentrt.clock import SystemClock
 from agentrt.config.load import load_config
 from agentrt.runtime.assistants import Assistants
 from agentrt.runtime.declared import declared_assistants, load_tools
+from agentrt.store.migrate_postgres import migrate_postgres, postgres_revision
 from agentrt.store.open import open_store
 from tests.runtime.conftest import AGENTS
 
@@ -26,3 +27,13 @@ async def test_they_declare_the_same_agents(postgres_url: str, tmp_path: Path) -
     finally:
         for store in stores:
             await store.close()
+
+
+async def test_they_are_not_taken_for_strangers_while_one_makes_the_tables(empty_postgres_url: str) -> None:
+    making = asyncio.ensure_future(migrate_postgres(empty_postgres_url))
+
+    async def look() -> None:
+        while not making.done():
+            await postgres_revision(empty_postgres_url)  # raises for tables that are not ours
+
+    await asyncio.gather(making, *(look() for _ in range(12)))

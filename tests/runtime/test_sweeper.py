@@ -64,3 +64,16 @@ async def test_a_database_that_is_away_and_a_slow_sweep_hold_nothing_up() -> Non
         await pass_time(clock, 10)
         await pass_time(clock, 10)
     assert times == [10, 20]
+
+
+async def test_a_bug_in_a_sweep_ends_neither_that_sweep_nor_the_process() -> None:
+    clock, times = FakeClock(0), list[float]()
+
+    async def fail() -> None:
+        times.append(clock.now())
+        raise KeyError("a bug")
+
+    async with sweeping(Sweep("fails", fail, every_s=10), clock=clock):
+        await pass_time(clock, 10)
+        await pass_time(clock, 10)
+    assert times == [10, 20]

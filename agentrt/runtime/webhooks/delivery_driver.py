@@ -18,7 +18,7 @@ from agentrt.runtime.webhooks.retries import SCHEDULE_S, delay_s
 from agentrt.runtime.webhooks.sender import Outcome, Sender
 from agentrt.store.database import Store, Tx
 from agentrt.store.disabled_webhooks import DisabledWebhook, disable_webhook, list_disabled_webhooks
-from agentrt.store.jobs import Hold, fence, find_job, finish_job, mark_ready, rest_job, seize_job
+from agentrt.store.jobs import Hold, fence, finish_job, mark_ready, rest_job
 from agentrt.store.webhook_deliveries import (
     Attempt,
     DeliveryStatus,
@@ -103,20 +103,19 @@ class DeliveryDriver:
             self._lanes.leave(spec.name, took_s=self._clock.monotonic() - began)
         await self._conclude(begun, outcome)
 
-    async def fail(self, job_id: str, message: str) -> None:
+    async def fail(self, hold: Hold, message: str) -> None:
         """See JobDriver.fail."""
 
         def write(tx: Tx) -> None:
             now = self._clock.now()
-            job, hold = find_job(tx, job_id), seize_job(tx, job_id, now=now)
-            delivery = None if job is None else load_delivery(tx, job.subject_id)
-            if hold is not None and delivery is not None:
+            fence(tx, hold.job_id, hold.epoch, now=now)
+            delivery = load_delivery(tx, hold.subject_id)
+            if delivery is None:
+                finish_job(tx, hold.job_id)
+            else:
                 self._end(tx, hold, delivery, Attempt(at=now, error=message), "failed")
 
-        try:
-            await self._store.write(write)
-        except Exception:
-            log.exception("webhook.cannot_be_failed", extra={"job": job_id})
+        await self._store.write(write)
 
     async def _conclude(self, begun: BegunDelivery, outcome: Outcome) -> None:
         """Store a try and what follows from it: it is delivered, tried again later, or given up."""

@@ -16,8 +16,6 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.disabled_webhooks import enable_webhook, list_disabled_webhooks
 from agentrt.store.webhook_deliveries import Attempt, WebhookDelivery, expire_deliveries, has_expired_deliveries
 
-"""How long a delivery is kept after its end. Those that are pending stay."""
-
 
 class Webhooks:
     """What callers do to webhooks."""

@@ -12,13 +12,12 @@ from typing import TypeAlias
 
 from tests.acceptance.chaos.database import PostgresDatabase, UnreachableError
 from tests.acceptance.chaos.effects import LOG
-from tests.acceptance.chaos.fleet import LEASE_S, Fleet, Node
+from tests.acceptance.chaos.fleet import Fleet, Node
 from tests.acceptance.chaos.witness import Witness
 
 Fault: TypeAlias = Callable[[], Coroutine[None, None, None]]
 
 _SOON_S = (0.0, 1.0)
-_PAST_THE_LEASE_S = (LEASE_S + 1.0, LEASE_S + 2.0)
 _MOMENT_WITHIN_MS = 1000
 _JUMPS_S = (-900.0, -60.0, -7.0, 7.0, 60.0, 900.0)
 
@@ -54,6 +53,13 @@ class Faults:
         for node in self.fleet.nodes:
             node.jump(0.0)
 
+    async def roll(self, until: asyncio.Event) -> None:
+        """Nothing but rolling restarts: one process after the other, until told otherwise."""
+        while not until.is_set():
+            for node in self.fleet.nodes:
+                node.is_in_trouble = True
+                await self._restart(node)
+
     def _kinds(self) -> Mapping[str, Fault]:
         everywhere: dict[str, Fault] = {
             "killed": lambda: self._kill("killed", self.fleet.nodes, _SOON_S),
@@ -62,13 +68,14 @@ class Faults:
             "clock set wrong": self._jump,
         }
         database, workers = self.fleet.database, self.fleet.working_nodes
+        past_the_lease_s = (self.fleet.lease_s + 1.0, self.fleet.lease_s + 2.0)
         if not isinstance(database, PostgresDatabase):
             return everywhere
         return everywhere | {
             "killed, and away past the lease": lambda: self._kill(
-                "killed, and away past the lease", workers, _PAST_THE_LEASE_S
+                "killed, and away past the lease", workers, past_the_lease_s
             ),
-            "frozen past the lease": lambda: self._freeze("frozen past the lease", workers, _PAST_THE_LEASE_S),
+            "frozen past the lease": lambda: self._freeze("frozen past the lease", workers, past_the_lease_s),
             "database crashed": lambda: self._crash(database),
             "connections cut": lambda: self._cut(database),
         }
@@ -77,8 +84,9 @@ class Faults:
 
     async def _kill(self, kind: str, nodes: list[Node], away_s: tuple[float, float]) -> None:
         """kill -9, and another process in its place."""
-        if (node := self._take_one(nodes, kind)) is None:
+        if (node := self._take_one(nodes)) is None:
             return
+        self.counts[kind] += 1
         await self._bad_moment()
         self.witness.note_loss(node.pid, kind)
         await node.kill()
@@ -87,18 +95,24 @@ class Faults:
 
     async def _stop(self) -> None:
         """SIGTERM, as in a rolling restart."""
-        if (node := self._take_one(self.fleet.nodes, "stopped")) is None:
-            return
+        if (node := self._take_one(self.fleet.nodes)) is not None:
+            await self._restart(node)
+
+    async def _restart(self, node: Node) -> None:
+        await node.wait_until_ready()  # before that it has no handler for the signal
+        self.counts["stopped"] += 1
         self.witness.note_loss(node.pid, "stopped")
         self.exit_codes.append(await node.stop())
         node.start()
+        await node.wait_until_ready()
 
     async def _freeze(self, kind: str, nodes: list[Node], seconds: tuple[float, float]) -> None:
         """SIGSTOP, SIGCONT."""
-        if (node := self._take_one(nodes, kind)) is None:
+        if (node := self._take_one(nodes)) is None:
             return
+        self.counts[kind] += 1
         await self._bad_moment()
-        if seconds == _PAST_THE_LEASE_S:
+        if seconds != _SOON_S:
             self.witness.note_loss(node.pid, kind)
         node.freeze()
         try:
@@ -117,13 +131,13 @@ class Faults:
                 return
             await asyncio.sleep(0.001)
 
-    def _take_one(self, nodes: list[Node], kind: str) -> Node | None:
+    def _take_one(self, nodes: list[Node]) -> Node | None:
         """One that nothing is being done to, if there is one: it is in trouble from now on, until it is well again."""
         well = [node for node in nodes if not node.is_in_trouble]
         if not well:
             return None
-        self.counts[kind] += 1
-        node = self.dice.choice(well)
+        node = min(well, key=lambda node: (node.n_faults, self.dice.random()))  # everybody's turn comes
+        node.n_faults += 1
         node.is_in_trouble = True
         return node
 

@@ -19,9 +19,6 @@ from tests.acceptance.chaos.database import Database
 from tests.acceptance.chaos.node import Farewell, NodeSpec, free_port
 from tests.acceptance.chaos.nursery import Nursery, StartModel, StartNode
 
-LEASE_S = 4.0
-"""How long a silent process holds what it drives. Shorter than the 15 s of production, so that a test sees many."""
-
 _READY_WITHIN_S = 60
 _STOPPED_WITHIN_S = 40
 _TEND_EVERY_S = 0.2
@@ -64,6 +61,7 @@ class Node:
     pid: int = 0
     is_in_trouble: bool = False
     n_starts: int = 0
+    n_faults: int = 0
     frozen: list[Frozen] = field(default_factory=list)
 
     @property
@@ -98,6 +96,14 @@ class Node:
         self.is_in_trouble = False
         os.kill(self.pid, signal.SIGCONT)
 
+    async def wait_until_ready(self) -> None:
+        """Wait until it serves; one that could not start is started again."""
+        async with asyncio.timeout(_READY_WITHIN_S):
+            while not self.spec.is_ready(self.pid):
+                if self.nursery.exit_code(self.pid) is not None:
+                    self.start()
+                await asyncio.sleep(0.01)
+
     async def stop(self) -> int:
         """SIGTERM, and the exit code."""
         os.kill(self.pid, signal.SIGTERM)
@@ -126,6 +132,7 @@ class Fleet:
     database: Database
     nodes: list[Node]
     nursery: Nursery
+    lease_s: float
     models_port: int = field(default_factory=free_port)
 
     @property
@@ -160,6 +167,8 @@ class Fleet:
 
     async def stop(self) -> list[int]:
         """SIGTERM to everybody; the exit codes."""
+        for node in self.nodes:
+            await node.wait_until_ready()
         return await asyncio.gather(*(node.stop() for node in self.nodes))
 
     async def _answers(self, node: Node, http: httpx.AsyncClient) -> bool:
@@ -172,13 +181,15 @@ class Fleet:
 
     def _write_project(self) -> None:
         models_url = f"http://127.0.0.1:{self.models_port}/v1"
-        project = _PROJECT.format(database=self.database.url, models_url=models_url, lease_s=LEASE_S)
+        project = _PROJECT.format(database=self.database.url, models_url=models_url, lease_s=self.lease_s)
         file = effects.__file__
         tools = (_TOOL.format(name=name, file=file, folder=self.folder) for name in ("pay", "ship", "put"))
         (self.folder / "agents.toml").write_text(project + "".join(tools))
 
 
-def make_fleet(nursery: Nursery, folder: Path, database: Database, *, n_api: int, n_workers: int) -> Fleet:
+def make_fleet(
+    nursery: Nursery, folder: Path, database: Database, *, n_api: int, n_workers: int, lease_s: float
+) -> Fleet:
     """A fleet that is not started yet. Without workers there is one API node, which drives the runs itself."""
 
     def node(name: str, role: Literal["all", "api", "worker"]) -> Node:
@@ -186,6 +197,6 @@ def make_fleet(nursery: Nursery, folder: Path, database: Database, *, n_api: int
         return Node(NodeSpec(name, role, folder / "agents.toml", folder, port), nursery)
 
     if not n_workers:
-        return Fleet(folder, database, [node("node", "all")], nursery)
+        return Fleet(folder, database, [node("node", "all")], nursery, lease_s)
     nodes = [node(f"api{n}", "api") for n in range(n_api)] + [node(f"worker{n}", "worker") for n in range(n_workers)]
-    return Fleet(folder, database, nodes, nursery)
+    return Fleet(folder, database, nodes, nursery, lease_s)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -49,6 +50,14 @@ class NodeSpec(msgspec.Struct, frozen=True):
         return self.folder / f"{self.name}.log"
 
     @property
+    def ready_file(self) -> Path:
+        return self.folder / f"{self.name}.ready"
+
+    def is_ready(self, pid: int) -> bool:
+        """Whether this very process has begun to serve."""
+        return self.ready_file.exists() and self.ready_file.read_text() == str(pid)
+
+    @property
     def farewell_file(self) -> Path:
         return self.folder / f"{self.name}.farewell"
 
@@ -85,7 +94,8 @@ async def _run(spec: NodeSpec) -> None:
         try:
             await exits.enter_async_context(runtime)
         except StoreError as error:
-            raise NotStartedError from error
+            raise NotStartedError(str(error)) from error
+        spec.ready_file.write_text(str(os.getpid()))
         if spec.port is None:
             await stop.wait()
             _say_farewell(spec)

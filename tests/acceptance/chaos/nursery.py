@@ -20,6 +20,7 @@ from typing import Self, TypeAlias
 
 import msgspec
 
+import agentrt.dispatch.postgres  # noqa: F401 - here once, not in every node at its start
 from tests.acceptance.chaos.model_server import serve_model
 from tests.acceptance.chaos.node import NodeSpec, run_node
 

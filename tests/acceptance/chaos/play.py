@@ -38,7 +38,9 @@ DatabaseName: TypeAlias = Literal["sqlite", "postgres"]
 class Settings:
     """How much chaos: at least so many runs, and so many seconds of them and of faults.
 
-    seed: of all dice. patience_s: how long the runs may take to end when there are no more faults.
+    seed: of all dice. patience_s: how long the runs may take to end when there are no more faults. lease_s: how long a
+    silent process holds what it drives; shorter than the 15 s of production, so that a test sees many run out.
+    is_rolling: rolling restarts instead of faults.
     """
 
     n_runs: int
@@ -46,6 +48,8 @@ class Settings:
     seed: int
     n_customers: int = 24
     patience_s: float = 90.0
+    lease_s: float = 4.0
+    is_rolling: bool = False
     pause_s: tuple[float, float] = (0.5, 2.5)
 
 
@@ -53,7 +57,7 @@ def play(database: DatabaseName, folder: Path, settings: Settings) -> Report:
     """Play it in an empty folder. Whatever happens, no process outlives this call."""
     with Nursery() as nursery, _database(database, folder, nursery) as opened:
         n_workers = 0 if database == "sqlite" else 3
-        fleet = make_fleet(nursery, folder, opened, n_api=2, n_workers=n_workers)
+        fleet = make_fleet(nursery, folder, opened, n_api=2, n_workers=n_workers, lease_s=settings.lease_s)
         return asyncio.run(_play(fleet, settings))
 
 
@@ -87,6 +91,7 @@ async def _play(fleet: Fleet, settings: Settings) -> Report:
 async def _trade(market: Market, faults: Faults, witness: Witness, settings: Settings) -> None:
     """Let customers and faults loose. Returns when every customer has seen its runs end, or lost its patience."""
     is_enough = asyncio.Event()
+    strike = faults.roll if settings.is_rolling else faults.strike
 
     async def trade() -> None:
         async with asyncio.timeout(None) as patience:
@@ -101,7 +106,7 @@ async def _trade(market: Market, faults: Faults, witness: Witness, settings: Set
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(witness.watch(), name="witness")
         tending = group.create_task(faults.fleet.tend(), name="supervisor")
-        striking = group.create_task(faults.strike(is_enough), name="faults")
+        striking = group.create_task(strike(is_enough), name="faults")
         with suppress(TimeoutError):
             await trade()
         await striking

@@ -25,7 +25,7 @@ class Report:
     """Counts by section, and complaints by rule."""
 
     title: str
-    sections: Mapping[str, Mapping[str, object]]
+    sections: Mapping[str, Mapping[str, int | str]]
     complaints: dict[str, Sequence[str]] = field(default_factory=dict)
 
     @property
@@ -52,6 +52,7 @@ def count(evidence: Evidence, market: Market, faults: Faults, witness: Witness, 
     logged = Counter(line["event"] for line in evidence.log_lines)
     results = [event for run in runs for event in run.all_of(ev.CallReturned)]
     n_interrupted = sum(isinstance(e, ev.CallReturned) and e.result.output == INTERRUPTED for e in results)
+    asked = Counter((question.job, question.turn) for question in evidence.questions)
     n_turns = sum(len(run.all_of(ev.TurnFinished)) for run in runs)
     return Report(
         f"{fleet.database.name}: {len(runs)} runs in {seconds:.0f} s on {len(fleet.nodes)} processes",
@@ -69,7 +70,7 @@ def count(evidence: Evidence, market: Market, faults: Faults, witness: Witness, 
                 "changes of driver in the logs": sum(_n_epochs(run.chunks) for run in runs),
                 "drivers fenced off": logged["job.fenced"] + logged["job.lost"],
                 "model answers": n_turns,
-                "model answers asked for again": len(evidence.questions) - n_turns,
+                "model answers asked for again": sum(n - 1 for n in asked.values()),
                 "attempts closed in the log": sum(len(run.all_of(ev.TurnLost)) for run in runs),
                 "tool calls with a result": len(results),
                 "calls interrupted, outcome unknown": n_interrupted,

@@ -156,7 +156,7 @@ TEETH = (
     Tooth(
         "a driver that was frozen in a write looks again before it starts a tool",
         [Edit("agentrt/runtime/run_driver.py", "> self._lease_s / 2 and", "> 1e9 and")],
-        tests=("tests/runtime/test_any_interleaving.py",),
+        tests=("tests/runtime/test_frozen_driver.py",),
     ),
 )
 
