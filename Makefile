@@ -53,8 +53,9 @@ chaos-teeth: $(STAMP) ## what chaos notices when a safeguard is taken out of the
 	$(BIN)/python -m tests.acceptance.chaos.teeth
 
 bench: $(STAMP)  ## the ratio benchmarks, printed
-	$(BIN)/python bench/loop.py
-	$(BIN)/python bench/service.py
+	$(BIN)/python -m bench.loop
+	$(BIN)/python -m bench.service
+	$(BIN)/python -m bench.scale
 
 wheel: $(STAMP)  ## build the wheel
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .

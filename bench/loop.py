@@ -15,13 +15,12 @@ import os
 import resource
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.processes import ROOT, fake_model, python
+
 SYSTEM = "You answer briefly and use the tools."
 QUESTION = "Compare the weather in Oslo and Rome, then sum it up."
 TARGETS = {1: 1.0, 64: 0.5}
@@ -167,11 +166,6 @@ async def run_agentrt(options: argparse.Namespace) -> dict[str, float]:
         return await measure(job, at_once=options.at_once, n_jobs=options.jobs)
 
 
-def python(*arguments: str) -> list[str]:
-    """A command to be run with cwd=ROOT, so that `-m` and `-c` import this checkout and not what is installed."""
-    return [sys.executable, *arguments]
-
-
 def peer(name: str, url: str, *, streamed: bool, at_once: int, jobs: int) -> dict[str, float]:
     options = ["--url", url, "--at-once", str(at_once), "--jobs", str(jobs), *(["--streamed"] if streamed else [])]
     command = python("-m", "bench.loop", "--peer", name, *options)
@@ -224,14 +218,8 @@ def main() -> None:
         run = run_bare if options.peer == "bare" else run_agentrt
         print(json.dumps(asyncio.run(run(options))))
         return
-    command = python("-m", "agentrt.testing.fake_model_server", "--delay-ms", str(options.delay_ms))
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        compare(server.stdout.readline().split()[-1], options.repeats, options.jobs)
-    finally:
-        server.terminate()
-        server.wait()
+    with fake_model("--delay-ms", str(options.delay_ms), module="agentrt.testing.fake_model_server") as url:
+        compare(url, options.repeats, options.jobs)
 
 
 if __name__ == "__main__":

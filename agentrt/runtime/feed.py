@@ -122,12 +122,9 @@ class Feeds:
                 log.warning("news.failed", extra={"error": type(error).__name__})
 
     async def _read_stale(self) -> None:
-        stale, self._stale = self._stale, set()
-        places = {
-            run_id: feed.place
-            for run_id in stale
-            if (feed := self._feeds.get(run_id)) is not None and feed.place is not None
-        }
+        stale = {run_id: feed.place for run_id in self._stale if (feed := self._feeds.get(run_id)) is not None}
+        places = {run_id: place for run_id, place in stale.items() if place is not None}
+        self._stale = stale.keys() - places.keys()  # their first followers are about to find out where they are
         if not places:
             return
 
@@ -202,9 +199,12 @@ class Feeds:
         if self._is_closed:
             follower.close(_SHUTDOWN)
         follower.put(list(feed.unsaved))
+        is_among_first = feed.place is None
         try:
             place = after
             stored = await read(after)
+            if is_among_first and feed.place is not None and (not stored or _place_of(stored[-1]) < feed.place):
+                stored = await read(after)  # one who came at the same time has read more, and sets the place
             if not stored:
                 whole = await read(None) if after is not None else []
                 if not whole:  # every run has a first event
@@ -213,7 +213,8 @@ class Feeds:
                     return
             if feed.place is None:
                 feed.place = _place_of(stored[-1]) if stored else after or _BEFORE_ALL
-            self.hear(run_id)  # what was stored while we read
+                if run_id in self._stale:  # there was news while we read
+                    self._news.set()
             events = stored
             while True:
                 if events:

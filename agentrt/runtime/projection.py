@@ -10,6 +10,7 @@ import msgspec
 from agentrt.engine import events as ev
 from agentrt.engine.message import JsonObject, Usage
 from agentrt.engine.run import OpenStep, Run
+from agentrt.errors import FencedError, NotFoundError
 from agentrt.store.database import Tx
 from agentrt.store.messages import Message, delete_message, insert_messages, update_message
 from agentrt.store.run_steps import RunStep, insert_step, update_step
@@ -17,7 +18,8 @@ from agentrt.store.threads import take_positions
 
 
 class Projection:
-    """Collects what a batch changes. `see` each event with the run after it, then `write` in the transaction."""
+    """Collects what a batch changes. `see` each event with the run after it, then `take_places` and `write` in the
+    transaction, which may both run again when it is."""
 
     def __init__(self, project: str, run: Run) -> None:
         self._project = project
@@ -53,14 +55,24 @@ class Projection:
             case _:
                 return
 
+    def take_places(self, tx: Tx) -> bool:
+        """Find places in the thread for what is new, which locks the thread's row. False: nothing is new.
+
+        Raises FencedError when the thread was deleted, and the run with it.
+        """
+        records: list[RunStep | Message] = [*self._steps.values(), *self._messages.values()]
+        if not records:
+            return False
+        try:
+            first = take_positions(tx, self._spec.thread_id, len(records), now=self._at)
+        except NotFoundError:
+            raise FencedError(f"run {self._spec.id} is gone with its thread") from None
+        for place, record in enumerate(sorted(records, key=_made_at), start=first):
+            record.pos = place
+        return True
+
     def write(self, tx: Tx) -> None:
-        """Write the rows. May run again when its transaction is."""
-        if self._steps or self._messages:
-            n = len(self._steps) + len(self._messages)
-            pos = take_positions(tx, self._spec.thread_id, n, now=self._at)
-            records: list[RunStep | Message] = [*self._steps.values(), *self._messages.values()]
-            for place, record in enumerate(sorted(records, key=_made_at), start=pos):
-                record.pos = place
+        """Write the rows."""
         for step in self._steps.values():
             insert_step(tx, step)
         insert_messages(tx, [m for m in self._messages.values() if m.id not in self._discarded])

@@ -24,7 +24,7 @@ from agentrt.runtime.projection import Projection
 from agentrt.runtime.wake import wake
 from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import Hold, fence, finish_job, rest_job
+from agentrt.store.jobs import Hold, fence, finish_held_job, rest_job
 from agentrt.store.run_events import NumberedEvent, append_events
 from agentrt.store.runs import advance_run, find_active_run, find_held_run, update_run
 from agentrt.store.threads import lock_thread
@@ -48,23 +48,29 @@ def store_batch(
     now: float,
     dispatcher: Dispatcher,
     outbox: Outbox,
+    is_taken: bool = False,
 ) -> None:
     """Store events, all that they change and what webhooks are told of them, under the fence.
 
-    A run that waits or has ended is let go of.
+    A run that waits or has ended is let go of. is_taken: this transaction has taken the job itself, which is a fence.
 
     Raises FencedError when another driver holds the run, CancelWonError when a cancel came first.
     """
-    if after.status.is_terminal:
-        lock_thread(tx, after.spec.thread_id)  # before the job's row: see release_held
-    fence(tx, hold.job_id, hold.epoch, now=now)
+    is_end = after.status.is_terminal
+    projection, _ = _projection(hold, before, events)
+    # The thread's row before the job's, as everywhere. A run that ends keeps it locked: see release_held.
+    if not projection.take_places(tx) and is_end:
+        lock_thread(tx, after.spec.thread_id)
+    if is_end:
+        finish_held_job(tx, hold.job_id, hold.epoch)
+    elif not is_taken:
+        fence(tx, hold.job_id, hold.epoch, now=now)
     append_events(tx, hold.subject_id, list(events))
-    project(tx, hold, before, events)
+    projection.write(tx)
     if not advance_run(tx, after):
         raise CancelWonError
     outbox.tell(tx, after, events, project=hold.project, now=now)
-    if after.status.is_terminal:
-        finish_job(tx, hold.job_id)
+    if is_end:
         release_held(tx, after.spec.thread_id, now=now, dispatcher=dispatcher)
     elif after.status is RunStatus.REQUIRES_ACTION:
         rest(tx, hold, dispatcher)
@@ -77,16 +83,15 @@ def rest(tx: Tx, hold: Hold, dispatcher: Dispatcher) -> None:
         dispatcher.submit(tx, again)
 
 
-def project(tx: Tx, hold: Hold, before: Run, events: Sequence[NumberedEvent]) -> Run:
-    """Write the rows of messages and steps that events change. Returns the run after them."""
+def _projection(hold: Hold, before: Run, events: Sequence[NumberedEvent]) -> tuple[Projection, Run]:
+    """The rows of messages and steps that events change, and the run after them."""
     projection = Projection(hold.project, before)
     run = before
     for numbered in events:
         if not numbered.event.is_delta:  # rows hold finished texts only
             run = apply(run, numbered.event)
             projection.see(numbered.event, run)
-    projection.write(tx)
-    return run
+    return projection, run
 
 
 def release_held(tx: Tx, thread_id: str, *, now: float, dispatcher: Dispatcher) -> None:
@@ -173,7 +178,10 @@ class Recorder:
             append_events(tx, self.hold.subject_id, list(events))
         except FencedError:
             return None
-        return project(tx, self.hold, self._stored_run, events)
+        projection, run = _projection(self.hold, self._stored_run, events)
+        projection.take_places(tx)
+        projection.write(tx)
+        return run
 
     def flushed(self, events: Sequence[NumberedEvent], run: Run | None) -> None:
         """The flush is durable, or the run is lost to another driver."""

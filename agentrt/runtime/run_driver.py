@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -98,9 +99,13 @@ class RunDriver:
             return BegunRun(hold, run, log, word)
         after, batch = settle(run, opening, at=now)
         numbered = _numbered(hold.epoch, log[-1].seq + 1, batch)
-        store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
+        store_batch(
+            tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox, is_taken=True
+        )
+        log += numbered
+        tx.after_commit(partial(self._feeds.begin, row.id, log))  # before the news, which need not be read here then
         self._bus.notify(tx, "news", [row.id])
-        return BegunRun(hold, after, [*log, *numbered], None)
+        return BegunRun(hold, after, log, None)
 
     async def drive(self, begun: BegunRun, interrupt: Interrupt) -> None:
         """See JobDriver.drive."""
@@ -221,7 +226,7 @@ def end_run(
         last = CancelRequested()
     after, batch = settle(run, (last,), at=now)
     numbered = _numbered(held.epoch, next_seq(tx, run_id), batch)
-    store_batch(tx, held, run, after, numbered, now=now, dispatcher=dispatcher, outbox=outbox)
+    store_batch(tx, held, run, after, numbered, now=now, dispatcher=dispatcher, outbox=outbox, is_taken=True)
     return numbered
 
 

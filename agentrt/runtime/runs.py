@@ -141,8 +141,8 @@ class Runs:
         """As create_with_thread, in a transaction of the caller's."""
         now = self._clock.now()
         assistant = find_assistant(tx, project, new.assistant_id)
-        made = create_thread(tx, project, thread, now=now)
-        position = take_positions(tx, made.id, 1, now=now)
+        made = create_thread(tx, project, thread, now=now, n_places=1)
+        position = len(thread.messages)
         info = ThreadInfo(
             id=made.id, created_at=made.created_at, metadata=made.meta, tool_resources=made.tool_resources
         )
@@ -170,7 +170,9 @@ class Runs:
             results = tuple(ToolResult(call_id=call_id, output=text) for call_id, text in outputs)
             after, batch = _take_outputs(run, results, now)
             numbered = [NumberedEvent(hold.epoch, seq + i, event) for i, event in enumerate(batch)]
-            store_batch(tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox)
+            store_batch(
+                tx, hold, run, after, numbered, now=now, dispatcher=self._dispatcher, outbox=self._outbox, is_taken=True
+            )
             wake(tx, self._dispatcher, run_id, now=now)
             self._bus.notify(tx, "news", [run_id])
             # (epoch - 1, any number) is before everything of this epoch and after all that was stored before it.

@@ -26,6 +26,7 @@ from agentrt.store.threads import (
     delete_inactive_thread,
     delete_thread,
     find_thread,
+    hour_of,
     insert_thread,
     list_inactive_threads,
     list_undated_threads,
@@ -148,8 +149,8 @@ class Threads:
         return delete_inactive_thread(tx, thread_id, before=before)
 
 
-def create_thread(tx: Tx, project: str, new: NewThread, *, now: float) -> Thread:
-    """Insert a thread and its first messages."""
+def create_thread(tx: Tx, project: str, new: NewThread, *, now: float, n_places: int = 0) -> Thread:
+    """Insert a thread and its first messages. n_places: how many places behind them are taken already."""
     resources = resolve_resources(tx, project, new.tool_resources, now=now, expires_after_days=THREAD_STORE_DAYS)
     thread = Thread(
         id=new_id("thread"),
@@ -157,8 +158,8 @@ def create_thread(tx: Tx, project: str, new: NewThread, *, now: float) -> Thread
         created_at=int(now),
         meta=new.metadata,
         tool_resources=resources,
-        next_pos=len(new.messages),
-        active_at=int(now),
+        next_pos=len(new.messages) + n_places,
+        active_at=hour_of(now),
         on_busy=new.on_busy,
     )
     insert_thread(tx, thread)

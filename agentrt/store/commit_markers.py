@@ -6,7 +6,9 @@ SQLite needs no markers, because nothing stands between the writer and the file.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, bindparam, delete, select, update
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, delete, select
 from sqlmodel import Field
 
 from agentrt.store.database import ID_COLUMN, Record, Tx
@@ -28,7 +30,6 @@ class CommitMarkerTable(CommitMarker, table=True):
 
 _table = table_of(CommitMarkerTable)
 _insert = Statement(_table.insert())
-_mark = Statement(update(_table).where(_table.c.id == bindparam("marker_id")).values(n=bindparam("new_n")))
 _last = Statement(select(_table.c.n).where(_table.c.id == bindparam("id")).with_for_update())
 _delete_old = Statement(delete(_table).where(_table.c.made_at < bindparam("before")))
 
@@ -37,10 +38,14 @@ def insert_marker(tx: Tx, marker: CommitMarker) -> None:
     insert_records(tx, _insert, [marker])
 
 
-def mark_commit(tx: Tx, marker_id: str, n: int) -> None:
-    """Let this transaction leave its number."""
-    touched = _mark.run(tx, {"marker_id": marker_id, "new_n": n})
-    assert touched == 1, "the connection has outlived its marker"
+async def begin_with_mark(conn: Any, marker_id: str, n: int) -> None:
+    """Begin a transaction that leaves its number, in one trip to the server. conn: the driver's own.
+
+    At its beginning, and not together with the COMMIT: whoever asks about a COMMIT that is still on its way to the
+    server has to find the row locked.
+    """
+    sql = f"BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE {_table.name} SET n = {n} WHERE id = '{marker_id}'"  # noqa: S608
+    assert await conn.execute(sql) == "UPDATE 1", "the connection has outlived its marker"
 
 
 def last_commit(tx: Tx, marker_id: str) -> int | None:

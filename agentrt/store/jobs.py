@@ -183,6 +183,7 @@ _waiting = Statement(
 )
 _driven = Statement(select(_table.c.worker).where(_IS_HELD))
 _finish = Statement(delete(_table).where(_is_id))
+_finish_held = Statement(delete(_table).where(_is_id, _is_hold))
 _finish_of_thread = Statement(
     delete(_table).where(_table.c.id.in_(select(_runs.c.id).where(_runs.c.thread_id == bindparam("thread_id"))))
 )
@@ -222,7 +223,7 @@ def seize_job(tx: Tx, job_id: str, *, now: float) -> Hold | None:
 def fence(tx: Tx, job_id: str, epoch: int, *, now: float) -> None:
     """Go on only if this epoch still holds the job. Raises FencedError."""
     if _touch.run(tx, {"job_id": job_id, "held_epoch": epoch, "now": now}) != 1:
-        raise FencedError(f"job {job_id} is no longer held under epoch {epoch}")
+        raise _fenced(job_id, epoch)
 
 
 def rest_job(tx: Tx, hold: Hold) -> Ready | None:
@@ -232,7 +233,7 @@ def rest_job(tx: Tx, hold: Hold) -> Ready | None:
     """
     row = _rest.first(tx, {"job_id": hold.job_id, "held_epoch": hold.epoch})
     if row is None:
-        raise FencedError(f"job {hold.job_id} is no longer held under epoch {hold.epoch}")
+        raise _fenced(hold.job_id, hold.epoch)
     return None if row[3] is None else Ready(row[0], row[1], row[2])
 
 
@@ -294,6 +295,16 @@ def finish_job(tx: Tx, job_id: str) -> None:
     _finish.run(tx, {"job_id": job_id})
 
 
+def finish_held_job(tx: Tx, job_id: str, epoch: int) -> None:
+    """The end of the job is the last that this epoch writes of it, and so its fence. Raises FencedError."""
+    if _finish_held.run(tx, {"job_id": job_id, "held_epoch": epoch}) != 1:
+        raise _fenced(job_id, epoch)
+
+
 def finish_jobs_of_thread(tx: Tx, thread_id: str) -> None:
     """The jobs of the thread's runs: whoever drives one is fenced off."""
     _finish_of_thread.run(tx, {"thread_id": thread_id})
+
+
+def _fenced(job_id: str, epoch: int) -> FencedError:
+    return FencedError(f"job {job_id} is no longer held under epoch {epoch}")

@@ -14,12 +14,17 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agentrt.clock import Clock
 from agentrt.errors import StoreError
-from agentrt.store.commit_markers import CommitMarker, delete_markers, insert_marker, last_commit, mark_commit
+from agentrt.store.commit_markers import (
+    CommitMarker,
+    begin_with_mark,
+    delete_markers,
+    insert_marker,
+    last_commit,
+)
 from agentrt.store.database import Tx, wait_out
 from agentrt.store.postgres_connect import CONNECTION_LIFETIME_S, connect_engine
 from agentrt.store.postgres_errors import is_fatal, is_passing, sqlstate, store_error
@@ -31,6 +36,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 
 _MARKER = "agentrt commit marker"
+_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class _UnsureError(Exception):
@@ -55,8 +61,7 @@ class PostgresStore:
     def __init__(self, url: str, *, clock: Clock, pool_size: int = 10) -> None:
         self._url = url
         self._clock = clock
-        self._engine = connect_engine(url, pool_size=pool_size, has_timeout=True)
-        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._engine = connect_engine(url, pool_size=pool_size, has_timeout=True, begins_by_itself=False)
         self._slots = asyncio.Semaphore(pool_size)
         self._numbers = itertools.count(1)
         self._is_closed = False
@@ -124,8 +129,12 @@ class PostgresStore:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _read_once(self, fn: Callable[[Tx], T]) -> T:
-        async with _connection(self._reader) as conn:
-            return await conn.run_sync(lambda sync_conn: fn(Tx(sync_conn)))
+        async with _connection(self._engine) as conn:
+            async with _transaction(conn) as raw:
+                await raw.execute(_BEGIN_READ)
+                value = await conn.run_sync(lambda sync_conn: fn(Tx(sync_conn)))
+                await raw.execute("COMMIT")
+            return value
 
     async def _write_once(self, fn: Callable[[Tx], T]) -> T:
         async with _connection(self._engine) as conn:
@@ -137,13 +146,12 @@ class PostgresStore:
         if _MARKER not in info:
             marker = CommitMarker(id=secrets.token_hex(16), made_at=int(self._clock.now()))
 
-            def make(sync_conn: Connection) -> None:
+            def make(sync_conn: Connection) -> None:  # in two transactions, of one statement each
                 tx = Tx(sync_conn)
                 delete_markers(tx, before=marker.made_at - 2 * CONNECTION_LIFETIME_S)
                 insert_marker(tx, marker)
 
-            async with conn.begin():
-                await conn.run_sync(make)
+            await conn.run_sync(make)
             info[_MARKER] = marker.id
         return str(info[_MARKER])
 
@@ -174,20 +182,34 @@ async def _transact(conn: AsyncConnection, fn: Callable[[Tx], T], marker_id: str
 
     def call(sync_conn: Connection) -> tuple[Tx, T]:
         tx = Tx(sync_conn)
-        value = fn(tx)
-        mark_commit(tx, marker_id, n)
-        return tx, value
+        return tx, fn(tx)
 
-    await conn.begin()
-    tx, value = await conn.run_sync(call)
-    try:
-        await conn.commit()
-    except (DBAPIError, OSError) as error:
-        if is_passing(error) and not sqlstate(error).startswith("40"):
-            raise _UnsureError(tx, value, marker_id, n) from error
-        raise
+    async with _transaction(conn) as raw:
+        await begin_with_mark(raw, marker_id, n)
+        tx, value = await conn.run_sync(call)
+        try:
+            await raw.execute("COMMIT")
+        except Exception as error:
+            if is_passing(error) and not sqlstate(error).startswith("40"):
+                raise _UnsureError(tx, value, marker_id, n) from error
+            raise
     tx.committed()
     return value
+
+
+@asynccontextmanager
+async def _transaction(conn: AsyncConnection) -> AsyncIterator[Any]:
+    """The driver's own connection, on which our caller says BEGIN and COMMIT: what stands between it and us would cost
+    as much again. Rolled back on error."""
+    raw: Any = (await conn.get_raw_connection()).driver_connection
+    try:
+        yield raw
+    except BaseException:
+        try:
+            await raw.execute("ROLLBACK")
+        except Exception:
+            raw.terminate()  # it must not go back to the pool in a transaction
+        raise
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -32,8 +32,13 @@ async def connect(url: str, *, name: str = "agentrt", command_timeout_s: float |
     )
 
 
-def connect_engine(url: str, *, pool_size: int = 1, has_timeout: bool = False) -> AsyncEngine:
-    """A pool of connections. has_timeout: a statement may take 30 s, so that a frozen server is noticed."""
+def connect_engine(
+    url: str, *, pool_size: int = 1, has_timeout: bool = False, begins_by_itself: bool = True
+) -> AsyncEngine:
+    """A pool of connections. has_timeout: a statement may take 30 s, so that a frozen server is noticed.
+
+    begins_by_itself: the first statement begins a transaction; else whoever uses it says BEGIN, COMMIT and ROLLBACK.
+    """
 
     async def open_connection(**_: Any) -> asyncpg.Connection:
         conn = await connect(url, command_timeout_s=_COMMAND_TIMEOUT_S if has_timeout else None)
@@ -46,6 +51,7 @@ def connect_engine(url: str, *, pool_size: int = 1, has_timeout: bool = False) -
         async_creator=open_connection,
         pool_size=pool_size,
         max_overflow=0,
+        **({} if begins_by_itself else {"isolation_level": "AUTOCOMMIT"}),
         pool_recycle=CONNECTION_LIFETIME_S,
         connect_args={"prepared_statement_cache_size": _PREPARED_STATEMENTS},
         json_serializer=dump_json,

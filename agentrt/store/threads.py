@@ -104,6 +104,11 @@ _threads_by_pair = listing(
 )
 
 
+def hour_of(now: float) -> int:
+    """A time as `active_at` keeps it."""
+    return int(now) // _HOUR_S * _HOUR_S
+
+
 def insert_thread(tx: Tx, thread: Thread) -> None:
     insert_records(tx, _insert, [thread])
     _write_pairs(tx, thread.id, thread.project, thread.created_at, thread.meta)
@@ -129,7 +134,7 @@ def take_positions(tx: Tx, thread_id: str, n: int, *, now: float) -> int:
 
     Raises NotFoundError.
     """
-    row = _advance.first(tx, {"thread_id": thread_id, "n": n, "new_active_at": _hour(now)})
+    row = _advance.first(tx, {"thread_id": thread_id, "n": n, "new_active_at": hour_of(now)})
     if row is None:
         raise NotFoundError("thread", thread_id)
     return int(row[0]) - n
@@ -164,7 +169,7 @@ def list_inactive_threads(tx: Tx, *, before: float, limit: int) -> list[str]:
 
 def touch_thread(tx: Tx, thread_id: str, *, now: float) -> None:
     """Count the thread as active now."""
-    _touch.run(tx, {"thread_id": thread_id, "now": _hour(now)})
+    _touch.run(tx, {"thread_id": thread_id, "now": hour_of(now)})
 
 
 def delete_inactive_thread(tx: Tx, thread_id: str, *, before: float) -> bool:
@@ -179,11 +184,7 @@ def list_undated_threads(tx: Tx, *, limit: int) -> list[str]:
 
 def date_threads(tx: Tx, thread_ids: Sequence[str], *, now: float) -> None:
     """Let these threads count as active now."""
-    _date.run_many(tx, [{"thread_id": thread_id, "now": _hour(now)} for thread_id in thread_ids])
-
-
-def _hour(now: float) -> int:
-    return int(now) // _HOUR_S * _HOUR_S
+    _date.run_many(tx, [{"thread_id": thread_id, "now": hour_of(now)} for thread_id in thread_ids])
 
 
 def _write_pairs(tx: Tx, thread_id: str, project: str, created_at: int, meta: Mapping[str, str]) -> None:

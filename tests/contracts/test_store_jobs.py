@@ -16,6 +16,7 @@ from agentrt.store.jobs import (
     Ready,
     fence,
     find_job,
+    finish_held_job,
     finish_job,
     free_all_jobs,
     free_dead_jobs,
@@ -87,8 +88,12 @@ async def test_a_holder_that_fell_silent_is_taken_over_and_fenced_off(store: Sto
         await store.write(lambda tx: fence(tx, "run_1", 1, now=16.0))
     with pytest.raises(FencedError):
         await store.write(lambda tx: rest_job(tx, Hold("run_1", "run_1", "run", HOME, 1)))
+    with pytest.raises(FencedError):
+        await store.write(lambda tx: finish_held_job(tx, "run_1", 1))
     assert await store.write(lambda tx: hand_back(tx, "run_1", 1, now=16.0)) is None
     await store.write(lambda tx: fence(tx, "run_1", 2, now=16.0))
+    await store.write(lambda tx: finish_held_job(tx, "run_1", 2))
+    assert await store.read(lambda tx: find_job(tx, "run_1")) is None
 
 
 async def test_a_driver_that_is_fenced_off_writes_nothing(store: Store, thread: Thread) -> None:

@@ -166,6 +166,7 @@ def call_a_drive(tx: Tx, run: Run) -> None:
     runs.mark_cancelling(tx, run_id)
     runs.update_run(tx, run_id, {"meta": "{}"})
     run_events.delete_events(tx, run_id)
+    jobs.finish_held_job(tx, run_id, epoch)
     jobs.finish_job(tx, run_id)
 
 

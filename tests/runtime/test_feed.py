@@ -129,6 +129,49 @@ async def test_what_comes_twice_is_handed_on_once(store: Store, run: StoredRun) 
     assert reader.places == [(1, 0), (1, 1), (1, 2), (1, 3)]
 
 
+async def test_news_that_come_while_the_first_follower_reads_are_not_lost(
+    store: Store, run: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "POLL_EVERY_S", 1000)
+    feeds = Feeds(store)
+
+    async def read(after: Place | None) -> list[NumberedEvent]:
+        stored = await store.read(partial(read_events, run_id=run.id, after=after))
+        await put(store, run, 1, 2, RunCompleted(at=3))
+        feeds.hear(run.id)
+        await asyncio.sleep(0)
+        return stored
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        serving = group.create_task(feeds.serve())
+        bursts = [burst async for burst in feeds.follow(run.id, read)]
+        serving.cancel()
+    assert [numbered.seq for burst in bursts for numbered in burst] == [0, 1, 2]
+
+
+async def test_of_two_who_begin_at_once_the_one_who_has_read_less_misses_nothing(store: Store, run: StoredRun) -> None:
+    feeds = Feeds(store)
+    has_read, other_has_read = asyncio.Event(), asyncio.Event()
+
+    async def read(after: Place | None) -> list[NumberedEvent]:
+        return await store.read(partial(read_events, run_id=run.id, after=after))
+
+    async def read_slowly(after: Place | None) -> list[NumberedEvent]:
+        stored = await read(after)
+        has_read.set()
+        await other_has_read.wait()
+        return stored
+
+    slow = feeds.follow(run.id, read_slowly)
+    first = asyncio.ensure_future(anext(slow))
+    await has_read.wait()
+    await put(store, run, 1, 2, RunCompleted(at=3))
+    assert [len(burst) async for burst in feeds.follow(run.id, read)] == [3]
+    other_has_read.set()
+    assert [numbered.seq for numbered in await first] == [0, 1, 2]
+    await slow.aclose()
+
+
 async def test_the_stream_of_a_run_that_was_deleted_elsewhere_ends_without_a_hint(
     store: Store, run: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

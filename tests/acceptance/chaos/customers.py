@@ -84,7 +84,10 @@ class Order:
 
 @dataclass(slots=True)
 class Market:
-    """All customers of a test. n_dropped, n_resumed: streams that customers left, and streams gone on with."""
+    """All customers of a test. n_dropped, n_resumed: streams that customers left, and streams gone on with.
+
+    told: set whenever one hears what cannot be taken back.
+    """
 
     api: Api
     assistant_id: str
@@ -96,6 +99,7 @@ class Market:
     n_resumed: int = 0
     n_late: int = 0
     is_closing: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)
     has_sold_enough: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self, n_customers: int) -> None:
@@ -179,6 +183,8 @@ class Market:
         async with aclosing(events):
             async for event in events:
                 order.hear(event)
+                if not is_provisional(event):
+                    self.told.set()
                 n_patience -= 1
                 if not n_patience:
                     self.n_dropped += 1
@@ -250,6 +256,15 @@ class Market:
         is_late = self.dice.random() < 0.25
         self.n_late += is_late
         await asyncio.sleep(self.dice.uniform(*(_LATE_S if is_late else _SOON_S)))
+
+
+def is_provisional(event: StreamEvent) -> bool:
+    """Whether it may be heard before it is stored, and so be lost with its process: deltas and beginnings."""
+    if event.name == "thread.run.step.delta":
+        calls = event.data["delta"]["step_details"]["tool_calls"]
+        return all(call["function"].get("output") is None for call in calls)
+    kind, _, moment = event.name.rpartition(".")
+    return kind in ("thread.run.step", "thread.message") and moment in ("created", "in_progress", "delta")
 
 
 async def insist(api: Api, method: str, path: str, body: Json | None = None) -> Answer:

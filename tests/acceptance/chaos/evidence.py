@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from agentrt.dispatch.postgres_tables import NAMES
 from agentrt.engine.events import CallReturned, CallStarted, Event, decode_events
 from agentrt.server.render.assistants_stream import StreamRenderer
 from agentrt.store.run_events import NumberedEvent
 from tests.acceptance.chaos.customers import Order
-from tests.acceptance.chaos.database import Database, Row
+from tests.acceptance.chaos.database import Database, PostgresDatabase, Row
 from tests.acceptance.chaos.effects import EFFECTS, ToolLine, read_log
 from tests.acceptance.chaos.fleet import Frozen
 from tests.acceptance.chaos.jobs import Job, read_job
@@ -156,7 +157,8 @@ async def read_steps(database: Database) -> list[StoredStep]:
 
 async def read_left(database: Database) -> dict[str, int]:
     """Rows in the tables that are empty when nobody has anything to do."""
-    return {"job": int((await database.rows("SELECT count(*) FROM job"))[0][0])}
+    tables = ["job", "worker"] + ([NAMES.queue_table] if isinstance(database, PostgresDatabase) else [])
+    return {table: int((await database.rows(f"SELECT count(*) FROM {table}"))[0][0]) for table in tables}
 
 
 def read_files(folder: Path) -> tuple[list[ToolLine], dict[str, str], list[Question]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -26,11 +27,13 @@ _JUMPS_S = (-900.0, -60.0, -7.0, 7.0, 60.0, 900.0)
 class Faults:
     """The faults that a fleet can have, a pause apart.
 
-    counts: how many happened, by kind. exit_codes: of the nodes that were asked to stop.
+    told: set when a customer heard what cannot be taken back. counts: how many faults happened, by kind.
+    exit_codes: of the nodes that were asked to stop.
     """
 
     fleet: Fleet
     witness: Witness
+    told: asyncio.Event
     dice: random.Random
     pause_s: tuple[float, float]
     counts: Counter[str] = field(default_factory=Counter)
@@ -57,8 +60,8 @@ class Faults:
         """Nothing but rolling restarts: one process after the other, until told otherwise."""
         while not until.is_set():
             for node in self.fleet.nodes:
-                node.is_in_trouble = True
-                await self._restart(node)
+                with self._one_of([node]):
+                    await self._restart(node)
 
     def _kinds(self) -> Mapping[str, Fault]:
         everywhere: dict[str, Fault] = {
@@ -84,19 +87,21 @@ class Faults:
 
     async def _kill(self, kind: str, nodes: list[Node], away_s: tuple[float, float]) -> None:
         """kill -9, and another process in its place."""
-        if (node := self._take_one(nodes)) is None:
-            return
-        self.counts[kind] += 1
-        await self._bad_moment()
-        self.witness.note_loss(node.pid, kind)
-        await node.kill()
-        await asyncio.sleep(self.dice.uniform(*away_s))
-        node.start()
+        with self._one_of(nodes) as node:
+            if node is None:
+                return
+            self.counts[kind] += 1
+            await self._bad_moment()
+            self.witness.note_loss(node.pid, kind)
+            await node.kill()
+            await asyncio.sleep(self.dice.uniform(*away_s))
+            node.start()
 
     async def _stop(self) -> None:
         """SIGTERM, as in a rolling restart."""
-        if (node := self._take_one(self.fleet.nodes)) is not None:
-            await self._restart(node)
+        with self._one_of(self.fleet.nodes) as node:
+            if node is not None:
+                await self._restart(node)
 
     async def _restart(self, node: Node) -> None:
         await node.wait_until_ready()  # before that it has no handler for the signal
@@ -108,38 +113,49 @@ class Faults:
 
     async def _freeze(self, kind: str, nodes: list[Node], seconds: tuple[float, float]) -> None:
         """SIGSTOP, SIGCONT."""
-        if (node := self._take_one(nodes)) is None:
-            return
-        self.counts[kind] += 1
-        await self._bad_moment()
-        if seconds != _SOON_S:
-            self.witness.note_loss(node.pid, kind)
-        node.freeze()
-        try:
-            await asyncio.sleep(self.dice.uniform(*seconds))
-        finally:
-            node.thaw()
-
-    async def _bad_moment(self) -> None:
-        """Now, or right after some tool has begun: what must be stored by then, and what may not yet be?"""
-        if self.dice.random() < 0.3:
-            return
-        log = self.fleet.folder / LOG
-        size = _size(log)
-        for _ in range(_MOMENT_WITHIN_MS):
-            if _size(log) != size:
+        with self._one_of(nodes) as node:
+            if node is None:
                 return
-            await asyncio.sleep(0.001)
+            self.counts[kind] += 1
+            await self._bad_moment()
+            if seconds != _SOON_S:
+                self.witness.note_loss(node.pid, kind)
+            node.freeze()
+            try:
+                await asyncio.sleep(self.dice.uniform(*seconds))
+            finally:
+                node.thaw()
 
-    def _take_one(self, nodes: list[Node]) -> Node | None:
-        """One that nothing is being done to, if there is one: it is in trouble from now on, until it is well again."""
+    @contextmanager
+    def _one_of(self, nodes: list[Node]) -> Iterator[Node | None]:
+        """One that is well, if there is one: the one that has had the fewest faults, so that everybody's turn comes."""
         well = [node for node in nodes if not node.is_in_trouble]
         if not well:
-            return None
-        node = min(well, key=lambda node: (node.n_faults, self.dice.random()))  # everybody's turn comes
+            yield None
+            return
+        node = min(well, key=lambda node: (node.n_faults, self.dice.random()))
         node.n_faults += 1
         node.is_in_trouble = True
-        return node
+        try:
+            yield node
+        finally:
+            node.is_in_trouble = False
+
+    async def _bad_moment(self) -> None:
+        """Now; or right after a tool has begun or ended; or right after a customer heard what cannot be taken back."""
+        match self.dice.choice(("now", "tool", "tool", "customer", "customer")):
+            case "tool":
+                log = self.fleet.folder / LOG
+                size = _size(log)
+                for _ in range(_MOMENT_WITHIN_MS):
+                    if _size(log) != size:
+                        return
+                    await asyncio.sleep(0.001)
+            case "customer":
+                self.told.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_MOMENT_WITHIN_MS / 1000):
+                        await self.told.wait()
 
     # Of clocks and of the database -----------------------------------------------------------------------------------
 

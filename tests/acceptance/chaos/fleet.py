@@ -53,7 +53,7 @@ class Frozen:
 class Node:
     """One process of the service, again and again: its name, port and clock stay, its pid does not.
 
-    is_in_trouble: a fault is being done to it.
+    is_in_trouble: a fault is being done to it, which is nobody else's business meanwhile.
     """
 
     spec: NodeSpec
@@ -77,7 +77,6 @@ class Node:
     def start(self) -> None:
         """Start it; it is not ready yet."""
         self.pid = self.nursery.start(StartNode(self.spec))
-        self.is_in_trouble = False
         self.n_starts += 1
 
     async def kill(self) -> None:
@@ -93,7 +92,6 @@ class Node:
     def thaw(self) -> None:
         """SIGCONT."""
         self.frozen[-1].end = time.monotonic()
-        self.is_in_trouble = False
         os.kill(self.pid, signal.SIGCONT)
 
     async def wait_until_ready(self) -> None:

@@ -7,18 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from agentrt.engine import events as ev
 from agentrt.engine.message import TextPart
+from tests.acceptance.chaos.customers import is_provisional
 from tests.acceptance.chaos.evidence import Evidence, StoredRun
 from tests.compat.story import StoryError, StreamEvent, check_story
-
-_PROVISIONAL = (
-    "thread.run.step.created",
-    "thread.run.step.in_progress",
-    "thread.run.step.delta",
-    "thread.message.created",
-    "thread.message.in_progress",
-    "thread.message.delta",
-)
-"""What may be heard before it is stored, and so be lost with its process."""
 
 _MOST_TASKS = 16
 _MOST_FILES = 64
@@ -38,7 +29,7 @@ def streams_are_what_is_stored(evidence: Evidence) -> Iterator[str]:
             yield f"{run.id}: events were heard twice or out of order: {places}"
         lost = _lost_attempts(run)
         unstored = {_subject(e) for e in heard} - {_subject(e) for e in run.stream}
-        if wrong := [e for e in heard if _subject(e) in unstored and e.name not in _PROVISIONAL]:
+        if wrong := [e for e in heard if _subject(e) in unstored and not is_provisional(e)]:
             yield f"{run.id}: {wrong[0].name} was heard, and is not stored"
         told, stored = _without(heard, lost | unstored), _without(run.stream, lost)
         if told != stored:

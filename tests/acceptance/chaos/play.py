@@ -75,10 +75,10 @@ async def _play(fleet: Fleet, settings: Settings) -> Report:
     dice = random.Random(settings.seed)
     await fleet.start()
     witness = Witness(fleet.database)
-    faults = Faults(fleet, witness, random.Random(settings.seed), settings.pause_s)
     began = time.monotonic()
     async with Api([node.url for node in fleet.api_nodes], dice) as api:
         market = Market(api, await _assistant(api), dice, n_runs=settings.n_runs)
+        faults = Faults(fleet, witness, market.told, random.Random(settings.seed), settings.pause_s)
         await _trade(market, faults, witness, settings)
         replays = {o.run_id: await _replays(api, fleet, o.path) for o in market.orders if o.run_id}
     seconds = time.monotonic() - began
