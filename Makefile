@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[postgres]' --group dev
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[postgres,monty]' --group dev
 	@touch $@
 
 demo: $(STAMP)   ## a real session with the official SDK: no key, no Docker, no service needed
@@ -56,6 +56,7 @@ bench: $(STAMP)  ## the ratio benchmarks, printed
 	$(BIN)/python -m bench.loop
 	$(BIN)/python -m bench.service
 	$(BIN)/python -m bench.scale
+	$(BIN)/python -m bench.sandbox
 
 wheel: $(STAMP)  ## build the wheel
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .

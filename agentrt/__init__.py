@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 from agentrt.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from agentrt.engine.events import CallReturned, CallStarted, TextDelta
-    from agentrt.engine.message import ImageUrlPart, Message, Role, TextPart, ToolCall, ToolResult, Usage
+    from agentrt.config.schema import SandboxLimits, SandboxSpec
+    from agentrt.engine.events import CallOutput, CallReturned, CallStarted, TextDelta
+    from agentrt.engine.message import Image, ImageUrlPart, Logs, Message, Role, TextPart, ToolCall, ToolResult, Usage
     from agentrt.engine.run import RunStatus
     from agentrt.engine.spec import FunctionTool, ResponseFormat, ToolChoice
-    from agentrt.errors import AgentrtError, ConfigError, ModelError
+    from agentrt.errors import AgentrtError, ConfigError, ModelError, SandboxError, SandboxGoneError
     from agentrt.http import open_client
     from agentrt.models.chat_completions import ChatCompletions
     from agentrt.models.client import ModelClient
     from agentrt.models.demo import Demo
     from agentrt.runtime.agent import Agent, Conversation, Result
     from agentrt.runtime.assembly import Runtime
+    from agentrt.runtime.code_interpreter.local import CodeInterpreter
     from agentrt.runtime.requests import NewMessage, NewRun, NewSchedule, NewThread
+    from agentrt.sandbox.result import CodeResult
+    from agentrt.sandbox.sandbox import Sandbox
     from agentrt.server.mounting import mount
     from agentrt.toolkit.context import Context, IdempotencyKey, Option
     from agentrt.toolkit.registry import ToolRegistry
@@ -32,16 +36,21 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentrtError",
+    "CallOutput",
     "CallReturned",
     "CallStarted",
     "ChatCompletions",
+    "CodeInterpreter",
+    "CodeResult",
     "ConfigError",
     "Context",
     "Conversation",
     "Demo",
     "FunctionTool",
     "IdempotencyKey",
+    "Image",
     "ImageUrlPart",
+    "Logs",
     "Message",
     "ModelClient",
     "ModelError",
@@ -55,6 +64,11 @@ __all__ = [
     "Role",
     "RunStatus",
     "Runtime",
+    "Sandbox",
+    "SandboxError",
+    "SandboxGoneError",
+    "SandboxLimits",
+    "SandboxSpec",
     "TextDelta",
     "TextPart",
     "Tool",
@@ -71,16 +85,21 @@ __all__ = [
 _HOMES = {
     "Agent": "agentrt.runtime.agent",
     "AgentrtError": "agentrt.errors",
+    "CallOutput": "agentrt.engine.events",
     "CallReturned": "agentrt.engine.events",
     "CallStarted": "agentrt.engine.events",
     "ChatCompletions": "agentrt.models.chat_completions",
+    "CodeInterpreter": "agentrt.runtime.code_interpreter.local",
+    "CodeResult": "agentrt.sandbox.result",
     "ConfigError": "agentrt.errors",
     "Context": "agentrt.toolkit.context",
     "Conversation": "agentrt.runtime.agent",
     "Demo": "agentrt.models.demo",
     "FunctionTool": "agentrt.engine.spec",
     "IdempotencyKey": "agentrt.toolkit.context",
+    "Image": "agentrt.engine.message",
     "ImageUrlPart": "agentrt.engine.message",
+    "Logs": "agentrt.engine.message",
     "Message": "agentrt.engine.message",
     "ModelClient": "agentrt.models.client",
     "ModelError": "agentrt.errors",
@@ -94,6 +113,11 @@ _HOMES = {
     "Role": "agentrt.engine.message",
     "RunStatus": "agentrt.engine.run",
     "Runtime": "agentrt.runtime.assembly",
+    "Sandbox": "agentrt.sandbox.sandbox",
+    "SandboxError": "agentrt.errors",
+    "SandboxGoneError": "agentrt.errors",
+    "SandboxLimits": "agentrt.config.schema",
+    "SandboxSpec": "agentrt.config.schema",
     "TextDelta": "agentrt.engine.events",
     "TextPart": "agentrt.engine.message",
     "Tool": "agentrt.toolkit.tool",

@@ -15,6 +15,8 @@
     ├── ModelError                     5xx  a model server failed; `reason` is a run's last_error code
     ├── UnavailableError               503  a part is off or shutting down
     ├── ConfigError                         agents.toml is wrong; lists every problem
+    ├── SandboxError                   503  no place to run code in, or it failed
+    │   └── SandboxGoneError           503  a session ended and took its variables along
     ├── StoreError                          the database cannot be opened, locked by another process, not migrated
     ├── ToolDefinitionError                 a Python function cannot be made a tool
     └── ForbiddenTransitionError            a bug: the engine was given an event its state does not allow
@@ -183,6 +185,16 @@ class UnavailableError(AgentrtError):
     """A part of the service is off, full or shutting down."""
 
     status = 503
+
+
+class SandboxError(AgentrtError):
+    """Code cannot be run: nothing that isolates it works here, the image cannot be made, or there is no room."""
+
+    status = 503
+
+
+class SandboxGoneError(SandboxError):
+    """The sandbox ended: killed, out of life, or it broke the protocol. The next one starts without variables."""
 
 
 class ConfigError(AgentrtError):

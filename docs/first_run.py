@@ -112,7 +112,23 @@ def tell(page: Page, server: Server) -> None:
 
     page.step("The thread goes on")
     session.say("What was the first thing I said?")
+
+    page.step("Code, in a sandbox")
+    analyse(Analysis(client, page), page, server)
     server.stop()
+
+
+def analyse(analysis: Analysis, page: Page, server: Server) -> None:
+    """A file goes in, code works on it, a file comes out; or why there is no sandbox here."""
+    place = server.sandbox()
+    if not place["on"]:
+        page.note(f"There is no sandbox here. {place['why']}")
+        return
+    page.note(f"What isolates it: {place['why'].partition(':')[0]}")
+    analysis.begin()
+    analysis.say("What is the total of amount in sales.csv?")
+    analysis.say("Save 10, 20 and 30 as copy.csv.")
+    analysis.download()
 
 
 class Session:
@@ -123,6 +139,7 @@ class Session:
         self._page = page
         self._assistant_id = ""
         self._thread_id = ""
+        self._links: dict[str, str] = {}  # of the last answer: name of a file → its id
 
     def begin(self) -> None:
         """Make the assistant and the thread."""
@@ -157,6 +174,7 @@ class Session:
             ) as show,
         ):
             show.until_done()
+        self._links = show.links
         return show.finish()
 
     def answer(self, waiting: Run) -> None:
@@ -194,6 +212,29 @@ class Session:
         self._page.note(f"one thread of customer ada · {len(messages)} messages · its run: {run.status}, as before")
 
 
+class Analysis(Session):
+    """A thread whose assistant runs code."""
+
+    def begin(self) -> None:
+        """Upload a file, and make an assistant and a thread that has it."""
+        self._page.code("client.files.create(…)")
+        file = self._client.files.create(file=("sales.csv", b"month,amount\njan,10\nfeb,20\n"), purpose="assistants")
+        with unwarned():
+            assistant = self._client.beta.assistants.create(
+                name="Analyst", model="demo", tools=[{"type": "code_interpreter"}]
+            )
+            thread = self._client.beta.threads.create(tool_resources={"code_interpreter": {"file_ids": [file.id]}})
+        self._assistant_id, self._thread_id = assistant.id, thread.id
+        self._page.pair(file.filename, f"{file.bytes} bytes")
+
+    def download(self) -> None:
+        """Get what the last answer links to."""
+        self._page.code("client.files.content(…)")
+        for name, file_id in self._links.items():
+            content = self._client.files.content(file_id).text.splitlines()
+            self._page.pair(name.rpartition("/")[2], " · ".join(content))
+
+
 class Show(openai.AssistantEventHandler):
     """Shows a run while it streams."""
 
@@ -202,10 +243,25 @@ class Show(openai.AssistantEventHandler):
         self._page = page
         self._calls: list[FunctionToolCall] = []
         self._n_shown = 0
+        self.links: dict[str, str] = {}
 
     @override
     def on_text_delta(self, delta: TextDelta, snapshot: Text) -> None:
         self._page.piece("desk", delta.value or "")
+
+    @override
+    def on_text_done(self, text: Text) -> None:
+        self.links = {a.text: a.file_path.file_id for a in text.annotations if a.type == "file_path"}
+
+    @override
+    def on_run_step_done(self, run_step: RunStep) -> None:
+        if run_step.step_details.type != "tool_calls":
+            return
+        for call in run_step.step_details.tool_calls:
+            if call.type == "code_interpreter":
+                self._page.program(call.code_interpreter.input)
+                logs = [output.logs for output in call.code_interpreter.outputs if output.type == "logs"]
+                self._page.returned("".join(logs).strip())
 
     @override
     def on_run_step_delta(self, delta: RunStepDelta, snapshot: RunStep) -> None:
@@ -264,6 +320,16 @@ class Server:
                 return took_s, health
             time.sleep(0.02)
         raise FirstRunError(f"the server was not ready within {READY_WITHIN_S:.0f} s")
+
+    def sandbox(self) -> dict[str, Any]:
+        """What isolates code here, or why nothing does, once the server has found out."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while (health := self._health()) is not None and time.monotonic() < deadline:
+            found: dict[str, Any] = health["tools"]["code_interpreter"]
+            if found["why"] != "being made ready":
+                return found
+            time.sleep(0.1)
+        raise FirstRunError("the server does not say what isolates code")
 
     def kill(self) -> int:
         """Kill it as hard as can be, if it runs. Returns its process id, 0 if there was none."""

@@ -84,6 +84,14 @@ class Page:
         self.end_line()
         self._line(f"{_INDENT}{self._paint('yellow', ' →    ')}{name}({shown})")
 
+    def program(self, code: str) -> None:
+        """Code that is to be run, as it is."""
+        self.end_line()
+        first, *more = code.splitlines() or [""]
+        self._line(f"{_INDENT}{self._paint('yellow', ' →    ')}{first}")
+        for line in more:
+            self._line(f"{_INDENT}{' ' * _LABEL}{line}".rstrip())
+
     def returned(self, output: str) -> None:
         self.end_line()
         hang = _INDENT + " " * _LABEL

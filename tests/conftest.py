@@ -1,4 +1,4 @@
-"""Databases for tests: a SQLite file, and a database of its own on a real PostgreSQL."""
+"""What several tests need outside of themselves: a database on SQLite or a real PostgreSQL, a container engine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agentrt.dispatch.postgres_tables import NAMES, install_queue
 from agentrt.store.migrate import migrate
 from tests.postgres import PostgresServer, running_postgres
+
+if TYPE_CHECKING:
+    from tests.docker_engine import DockerEngine
 
 _SHARED = "agentrt"
 _FULL = (
@@ -62,3 +66,20 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_path(sqlite_template: Path, tmp_path: Path) -> Path:
     """A SQLite file with our tables."""
     return Path(shutil.copy(sqlite_template, tmp_path / "agentrt.db"))
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """One engine for all tests; each names what it starts by an owner of its own."""
+    from tests.docker_engine import running_engine  # the SDK costs 0.3 s, which most tests need not pay
+
+    with running_engine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def docker_image(docker_engine: DockerEngine) -> str:
+    """The tag of sandboxes/python, built in that engine."""
+    from tests.docker_engine import sandbox_image
+
+    return sandbox_image(docker_engine)

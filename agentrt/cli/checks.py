@@ -25,11 +25,11 @@ from agentrt.cli.problems import CliError
 from agentrt.cli.screen import Role
 from agentrt.cli.tool_views import find_tools
 from agentrt.cli.work_checks import check_work, look_at_work
-from agentrt.config.schema import Config
-from agentrt.errors import AgentrtError, ConfigError, StoreError
+from agentrt.config.schema import Config, SandboxSpec
+from agentrt.errors import AgentrtError, ConfigError, SandboxError, StoreError
 from agentrt.runtime.pulse import Pulse
 
-_EXTRAS = {"postgres": "asyncpg", "uvloop": "uvloop"}
+_EXTRAS = {"monty": "pydantic_monty", "postgres": "asyncpg", "uvloop": "uvloop"}
 _ROLES: dict[State, Role] = {"ok": "ok", "warn": "warn", "fail": "bad"}
 
 
@@ -56,6 +56,7 @@ def check_everything(invocation: Invocation) -> Diagnosis:
         for probe in asyncio.run(probe_models(config))
     ]
     found += _webhooks(config)
+    found += [asyncio.run(_sandbox(spec)) for spec in config.sandboxes.values()]
     found += [_keys(config), _port(config), *_database(config)]
     pulse = None
     if all(check.state != "fail" for check in found if check.name == "database") and _has_tables(config):
@@ -137,6 +138,20 @@ def _webhooks(config: Config) -> Iterator[Check]:
     for spec in config.webhooks:
         is_meant = spec.why_off is None or not spec.enabled
         yield Check(f"webhook {spec.name}", "ok" if is_meant else "warn", spec.why_off or str(spec.url))
+
+
+async def _sandbox(spec: SandboxSpec) -> Check:
+    """What would isolate code; no image is made for that."""
+    from agentrt.sandbox.choose import look_around
+
+    name = f"sandbox {spec.name}"
+    try:
+        chosen = await look_around(spec)
+    except SandboxError as error:
+        return Check(name, "warn", error.message, "without one, calls of code_interpreter fail and say so")
+    await chosen.driver.close()
+    is_isolated = chosen.driver.capabilities.isolated
+    return Check(name, "ok" if is_isolated else "warn", chosen.why)
 
 
 def _keys(config: Config) -> Check:

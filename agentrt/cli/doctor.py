@@ -14,9 +14,9 @@ from agentrt.cli.options import Invocation, common_options, json_option, pass_in
 def doctor(invocation: Invocation) -> None:
     """Say what works, what is missing, and how to get it.
 
-    Looks at Python, SQLite, the configuration, the tools, the models (a short look at each server, no tokens), the
-    keys, the port, the database, what waits in it and who works on it. Changes nothing. The exit code is 1 if
-    something is broken.
+    Looks at Python, SQLite, the configuration, the tools, the models (a short look at each server, no tokens), what
+    isolates code, the keys, the port, the database, what waits in it and who works on it. Changes nothing. The exit
+    code is 1 if something is broken.
     """
     from agentrt.cli.checks import check_everything, show_checks
 

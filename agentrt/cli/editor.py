@@ -13,12 +13,16 @@ _MAX_HISTORY: Final = 1000
 
 
 class LineEditor:
-    """Asks for lines. history: a file that keeps them; words: what Tab completes at the start of a line."""
+    """Asks for lines. history: a file that keeps them; words: what Tab completes at the start of a line.
 
-    def __init__(self, screen: Screen, *, history: Path, words: Sequence[str] = ()) -> None:
+    is_code: a backslash at the end and Tab are the language's own, and taken as they are.
+    """
+
+    def __init__(self, screen: Screen, *, history: Path, words: Sequence[str] = (), is_code: bool = False) -> None:
         self._screen = screen
         self._history = history
         self._words = words
+        self._is_code = is_code
         self.is_interactive = sys.stdin.isatty() and screen.is_live
         if self.is_interactive:
             self._set_up()
@@ -33,7 +37,7 @@ class LineEditor:
             line = self._line(" " * len(prompt) if lines else prompt, role)
             if line is None:
                 return "\n".join(lines) if lines else None
-            if not line.endswith("\\") or not self.is_interactive:
+            if not line.endswith("\\") or self._is_code or not self.is_interactive:
                 return "\n".join([*lines, line])
             lines.append(line[:-1])
 
@@ -76,7 +80,7 @@ class LineEditor:
             return
         readline.set_completer(self._complete)
         readline.set_completer_delims(" \t\n")
-        readline.parse_and_bind("tab: complete")
+        readline.parse_and_bind("tab: tab-insert" if self._is_code else "tab: complete")
         try:
             readline.read_history_file(self._history)
         except OSError:

@@ -13,6 +13,7 @@ _KINDS: tuple[tuple[type[errors.AgentrtError], str, str, str], ...] = (
     (errors.AuthenticationError, "E401", "the server did not accept the key", "name the key with --key KEY"),
     (errors.PermissionDeniedError, "E402", "this is not allowed", ""),
     (errors.RateLimitError, "E704", "too many requests", "try again later"),
+    (errors.SandboxError, "E507", "code cannot be run", "agentrt sandbox says what there is"),
     (errors.ModelError, "E502", "the model cannot be reached", "agentrt models test says more"),
     (errors.UnavailableError, "E504", "the server did not do it", "try again in a moment"),
     (errors.ThreadBusyError, "E209", "another run is at work on the thread", "wait for it, or take a new thread"),

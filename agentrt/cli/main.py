@@ -45,6 +45,11 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "agentrt.cli.webhooks:webhooks", "List webhooks and their deliveries, test them, send again.", "Look"
     ),
     "schedules": Entry("agentrt.cli.schedules:schedules", "List, run and change schedules.", "Look"),
+    "sandbox": Entry(
+        "agentrt.cli.sandbox:sandbox",
+        "Make the image that code runs in, try it out, see what runs, clean up.",
+        "Operate",
+    ),
     "config": Entry("agentrt.cli.configuration:config", "Check or show the configuration.", "Operate"),
     "doctor": Entry("agentrt.cli.doctor:doctor", "Say what works, what is missing, and how to get it.", "Operate"),
     "keys": Entry("agentrt.cli.keys:keys", "Make API keys and list them.", "Operate"),

@@ -7,7 +7,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
@@ -27,6 +27,8 @@ from agentrt.server.serving import Server
 log = logging.getLogger("agentrt.serve")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SANDBOX_S = 5.0
+"""How long the banner waits for what isolates code; runs are served meanwhile."""
 
 
 LogFormat: TypeAlias = Literal["text", "json"]
@@ -73,6 +75,7 @@ async def _work(invocation: Invocation, *, shows_banner: bool) -> None:
     stop = asyncio.Event()
     async with Runtime(invocation.config, role="worker") as runtime:
         _on_signals(lambda **_: stop.set())
+        await runtime.prepare_code(timeout_s=_SANDBOX_S)
         if shows_banner:
             lines = banner_lines(invocation.out, await runtime.health(), runtime.config, None, role="worker")
             invocation.out.write("".join(f"{line}\n" for line in lines))
@@ -88,10 +91,11 @@ async def _serve(
     url = _url(listener)
     # Opened here and not by the app's lifespan: what goes wrong is told like every other error of a command.
     async with Runtime(config, server_url=url, role=role) as runtime:
-        lines = banner_lines(invocation.out, await runtime.health(), config, url, role=role)
 
-        def announce() -> None:
+        async def announce() -> None:
+            await runtime.prepare_code(timeout_s=_SANDBOX_S)
             if shows_banner:
+                lines = banner_lines(invocation.out, await runtime.health(), config, url, role=role)
                 invocation.out.write("".join(f"{line}\n" for line in lines))
             log.info("serve.ready", extra={"url": url})
 
@@ -103,13 +107,13 @@ async def _serve(
 class _SignalledServer(Server):
     """Stops at the first signal; at the second one without waiting, the runtime's drain included."""
 
-    def __init__(self, runtime: Runtime, announce: Callable[[], None], *, host: str, port: int) -> None:
+    def __init__(self, runtime: Runtime, announce: Callable[[], Awaitable[None]], *, host: str, port: int) -> None:
         super().__init__(create_app(runtime), host=host, port=port)
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announce()
+        await self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("serve.draining")

@@ -24,6 +24,8 @@ def banner_lines(screen: Screen, health: Health, config: Config, url: str | None
     lines += _row(screen, "tools", _parts(screen, health.tools))
     if health.webhooks:
         lines += _row(screen, "webhooks", _parts(screen, health.webhooks))
+    if len(health.sandboxes) > 1:
+        lines += _row(screen, "sandbox", _parts(screen, health.sandboxes))
     lines += _row(screen, "keys", [_keys(config)])
     lines += _row(screen, "data", [health.database])
     lines += [f"{screen.paint('warning', 'warn')}   {warning}" for warning in health.warnings]

@@ -14,6 +14,7 @@ from agentrt.config.merge import Entry, Merged
 from agentrt.config.report import Report
 from agentrt.config.resolve import find_model
 from agentrt.config.schema import (
+    DEFAULT_SANDBOX,
     HOSTED_TOOLS,
     AgentLimits,
     AgentSpec,
@@ -120,6 +121,7 @@ class _Agent:
         table = AgentTable.model_construct(**{key: getattr(entry.table, key) for key, entry in self._origin.items()})
         self._check_model(table)
         self._check_tools(table)
+        self._check_sandbox(table)
         truncation = table.truncation_strategy
         limits = table.limits
         return AgentSpec(
@@ -130,6 +132,7 @@ class _Agent:
             model=table.model or "",
             instructions=self._instructions(table),
             tools=tuple(table.tools),
+            sandbox=table.sandbox,
             temperature=table.temperature,
             top_p=table.top_p,
             reasoning_effort=table.reasoning_effort,
@@ -180,6 +183,12 @@ class _Agent:
         if (truncation.type == "last_messages") != (truncation.last_messages is not None):
             fix = 'write { type = "last_messages", last_messages = 20 } or { type = "auto" }'
             self._problem("truncation_strategy", "`last_messages` goes with type last_messages, and only with it", fix)
+
+    def _check_sandbox(self, table: AgentTable) -> None:
+        names = self._merged.names["sandboxes"] | {DEFAULT_SANDBOX}
+        if table.sandbox not in names:
+            fix = did_you_mean(table.sandbox, names, otherwise=f"add a table [sandboxes.{table.sandbox}]")
+            self._problem("sandbox", f'there is no sandbox "{table.sandbox}"', fix)
 
     def _instructions(self, table: AgentTable) -> str:
         if table.instructions is not None and table.instructions_file is not None:

@@ -28,6 +28,7 @@ from agentrt.config.fields import (
     Text,
     whole_number,
 )
+from agentrt.config.sandbox_table import SandboxTable
 from agentrt.config.schema import OnBusy, Provider, ReasoningEffort, Retry, UnknownFields
 from agentrt.config.timers import RetentionTable, ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
@@ -289,7 +290,7 @@ class AgentLimitsTable(Table):
 class AgentTable(Table):
     """An assistant that this file declares. The table's name is what `agentrt chat NAME` takes."""
 
-    LATER = ("sandbox", "vector_stores", "handoffs", "agents_as_tools", "approval", "mcp")
+    LATER = ("vector_stores", "handoffs", "agents_as_tools", "approval", "mcp")
 
     id: Annotated[
         Name | None,
@@ -323,11 +324,14 @@ class AgentTable(Table):
         list[Text],
         Field(
             max_length=128,
-            description="Names of `[tools.*]`; `code_interpreter` and `file_search` are stored with the assistant, "
-            "this release does not run them.",
-            examples=[["current_time"]],
+            description="Names of `[tools.*]`, and `code_interpreter`; `file_search` is stored with the assistant, "
+            "this release does not run it.",
+            examples=[["current_time", "code_interpreter"]],
         ),
     ] = []
+    sandbox: Annotated[
+        Text, Field(description="The `[sandboxes.*]` that code_interpreter runs its code in.", examples=["python"])
+    ] = "python"
     temperature: Annotated[Float | None, Field(ge=0, le=2, description="Randomness, 0 to 2.", examples=[0.2])] = None
     top_p: Annotated[Float | None, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1.", examples=[0.9])] = None
     reasoning_effort: Annotated[
@@ -373,7 +377,7 @@ class AgentTable(Table):
 class Document(Table):
     """The configuration of agentrt: the service, and the models, tools and agents that it offers."""
 
-    LATER = ("sandboxes", "vector_stores")
+    LATER = ("vector_stores",)
 
     version: Annotated[Literal[1], whole_number, Field(description="The format of the file.", examples=[1])] = 1
     include: Annotated[
@@ -387,6 +391,9 @@ class Document(Table):
     server: ServerTable = ServerTable()
     models: Annotated[dict[ModelName, ModelTable], Field(description="Models by the names that agents use.")] = {}
     tools: Annotated[dict[Name, ToolTable], Field(description="Python functions that the server runs.")] = {}
+    sandboxes: Annotated[
+        dict[Name, SandboxTable], Field(description="Where code that a model writes runs; `python` is always there.")
+    ] = {}
     agents: Annotated[dict[Name, AgentTable], Field(description="Assistants that this file declares.")] = {}
     webhooks: Annotated[list[WebhookTable], Field(description="Addresses that are told what happens to runs.")] = []
     schedules: Annotated[

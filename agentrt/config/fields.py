@@ -73,6 +73,15 @@ Size = Annotated[
     _quantity(parse_size, "a size", 'bytes as a number, or a text such as "256KB" or "2MB"'),
     WithJsonSchema({"type": ["integer", "string"], "pattern": f"^{SIZE_PATTERN}$"}),
 ]
+Lifetime = Annotated[
+    float,
+    _quantity(
+        lambda value: 0.0 if value in (0, "0") and value is not False else parse_duration(value),
+        "a duration",
+        'seconds as a number, a text such as "30m" or "1h", or 0 for no end',
+    ),
+    WithJsonSchema({"type": ["number", "string"], "pattern": f"^{DURATION_PATTERN}$"}),
+]
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 _NAME = r"^[A-Za-z0-9_-]{1,64}$"
@@ -80,17 +89,25 @@ _MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"
 _HASH = r"^sha256:[0-9a-f]{64}$"
 _PREFIX = r"^(/[^/\s]+)*$"
 THREAD_PATTERN: Final = r"^(new|same|thread_[A-Za-z0-9_-]{1,120})$"
+_HOST = r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
+_PACKAGE = (
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?([<>=!~]=?[A-Za-z0-9.*+!-]+(,[<>=!~]=?[A-Za-z0-9.*+!-]+)*)?$"
+)
 PATTERNS: Final[Mapping[str, tuple[str, str]]] = {
     _NAME: ("a name", "up to 64 letters, digits, _ and -"),
     _MODEL_NAME: ("a name", "up to 128 letters, digits and . _ : / @ -, a letter or digit first"),
     _HASH: ("a hash", 'the text "sha256:" and 64 small hex digits, as `agentrt keys create` prints it'),
     THREAD_PATTERN: ("a thread", '"new", "same", or the id of a thread, thread_…'),
     _PREFIX: ("a path prefix", '"" or a slash and a path without a slash at its end, such as "/ai"'),
+    _HOST: ("a host name", 'such as "pypi.org", "*.example.com" or "example.com:8080"'),
+    _PACKAGE: ("a package", 'such as "scipy", "scikit-learn>=1.5" or "pandas[excel]==2.2.3"'),
 }
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
 ModelName = Annotated[str, StringConstraints(pattern=_MODEL_NAME)]
 KeyHash = Annotated[str, StringConstraints(pattern=_HASH)]
 PathPrefix = Annotated[str, StringConstraints(pattern=_PREFIX)]
+HostName = Annotated[str, StringConstraints(pattern=_HOST)]
+PackageName = Annotated[str, StringConstraints(pattern=_PACKAGE)]
 
 
 class Table(BaseModel):

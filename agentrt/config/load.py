@@ -30,6 +30,7 @@ def load_config(
     from agentrt.config.merge import merge
     from agentrt.config.models import model_specs
     from agentrt.config.report import Report
+    from agentrt.config.sandboxes import sandbox_specs
     from agentrt.config.schedules import schedule_specs
     from agentrt.config.service import runtime_spec, server_spec
     from agentrt.config.tools import tool_sources
@@ -41,6 +42,7 @@ def load_config(
     merged = merge(files, report)
     models = model_specs(merged, report)
     tools = tool_sources(merged, report)
+    sandboxes = sandbox_specs(merged, report)
     agents = agent_specs(merged, models, report)
     schedules = schedule_specs(merged, agents, report)
     runtime = runtime_spec(merged, agents, state_folder or folder, report)
@@ -56,6 +58,7 @@ def load_config(
         server=server,
         models=models,
         tools=tools,
+        sandboxes=sandboxes,
         agents=agents,
         webhooks=webhooks,
         schedules=schedules,

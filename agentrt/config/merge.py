@@ -14,6 +14,7 @@ from agentrt.config.fields import Table
 from agentrt.config.files import File, has_path
 from agentrt.config.positions import KeyPath
 from agentrt.config.report import Report
+from agentrt.config.sandbox_table import SandboxTable
 from agentrt.config.source import Source
 from agentrt.config.timers import ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
@@ -53,6 +54,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     keys: Sequence[Entry[KeyTable]]
     models: Mapping[str, Entry[ModelTable]]
     tools: Mapping[str, Entry[ToolTable]]
+    sandboxes: Mapping[str, Entry[SandboxTable]]
     agents: Mapping[str, Entry[AgentTable]]
     webhooks: Sequence[Entry[WebhookTable]]
     schedules: Mapping[str, Entry[ScheduleTable]]
@@ -79,6 +81,7 @@ def merge(files: Sequence[File], report: Report) -> Merged:
         ],
         models=_named("models", [(file, file.document.models) for file in files]),
         tools=_named("tools", [(file, file.document.tools) for file in files]),
+        sandboxes=_named("sandboxes", [(file, file.document.sandboxes) for file in files]),
         agents=_named("agents", [(file, file.document.agents) for file in files]),
         webhooks=[
             Entry(("webhooks", index), table, file)

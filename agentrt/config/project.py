@@ -52,6 +52,12 @@ def bundled_file() -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def bundled_folder(name: str) -> Path | None:
+    """A folder of the project that agentrt comes with, such as `sandboxes/python`."""
+    candidates = (_PACKAGE / "_project" / name, _PACKAGE.parent / name)
+    return next((path for path in candidates if path.is_dir()), None)
+
+
 def _named(path: Path, found_by: Literal["flag", "variable"], said: str) -> Project:
     if path.is_file():
         return Project(path=path, found_by=found_by, state_folder=path.parent)

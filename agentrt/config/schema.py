@@ -22,6 +22,7 @@ Provider: TypeAlias = Literal["openai", "azure", "ollama", "compatible", "demo"]
 OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
 UnknownFields: TypeAlias = Literal["error", "ignore"]
 Retry: TypeAlias = Literal["never", "idempotent"]
+SandboxDriver: TypeAlias = Literal["auto", "docker", "bubblewrap", "monty", "unsafe-local"]
 ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 WebhookEvent: TypeAlias = Literal[
@@ -29,6 +30,8 @@ WebhookEvent: TypeAlias = Literal[
 ]
 """What webhooks can be told: that a run waits for its caller, or has ended and how. That one was created or taken up
 is no event: its caller knows the first, and nobody can act on the second."""
+DEFAULT_SANDBOX: Final = "python"
+"""The sandbox that is there without a table, and that code runs in where nobody says another."""
 
 HOSTED_TOOLS: Final = ("code_interpreter", "file_search")
 DEFAULT_PROJECT: Final = "default"
@@ -175,6 +178,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One [agents.*] table, `extends` resolved. name is the table's, display_name is the assistant's `name`.
 
     model: the name of a [models.*] table or one that a model answers to. tools: names of [tools.*] and hosted tools.
+    sandbox: the name of a [sandboxes.*] table.
     """
 
     name: str
@@ -184,6 +188,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     instructions: str = ""
     tools: tuple[str, ...] = ()
+    sandbox: str = "python"
     temperature: float | None = None
     top_p: float | None = None
     reasoning_effort: ReasoningEffort | None = None
@@ -239,8 +244,43 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = {}
 
 
+class SandboxLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sandbox may use. disk_bytes: of its files in /mnt/data. cpus: cores, a fraction is a share of one."""
+
+    memory_bytes: int = 512 * 1024**2
+    cpus: float = 1.0
+    processes: int = 128
+    disk_bytes: int = 256 * 1024**2
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [sandboxes.*] table: where a model's code runs. name is the table's.
+
+    image: of a container engine; None = built from build, a folder with a Dockerfile. packages: pip's words for what
+    is added to the image. timeout_s: of one call. idle_s: how long a session lives unused; life_s: at all (None = for
+    ever, both). network: host names that code may reach, `*.` in front allowed; empty = none. pool: how many unclaimed
+    ones are kept warm; max_sessions: how many there may be at once. runtime: the engine's, such as `runsc`.
+    """
+
+    name: str
+    driver: SandboxDriver = "auto"
+    image: str | None = None
+    build: Path | None = None
+    packages: tuple[str, ...] = ()
+    limits: SandboxLimits = SandboxLimits()
+    timeout_s: float = 60.0
+    idle_s: float | None = 3600.0
+    life_s: float | None = None
+    network: tuple[str, ...] = ()
+    environment: Mapping[str, Secret] = {}
+    pool: int = 0
+    max_sessions: int = 64
+    runtime: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that agents.toml says. models always has `demo`; agents is never empty; both in the file's order.
+    """Everything that agents.toml says, in the file's order. models always has `demo`, sandboxes `python`; agents is
+    never empty.
 
     path: the file, None if there was none. folder: where relative paths start. warnings: ready to print.
     """
@@ -251,6 +291,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSpec
     models: Mapping[str, ModelSpec]
     tools: Mapping[str, ToolSource]
+    sandboxes: Mapping[str, SandboxSpec]
     agents: Mapping[str, AgentSpec]
     webhooks: tuple[WebhookSpec, ...] = ()
     schedules: Mapping[str, ScheduleSpec] = {}

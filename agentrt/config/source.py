@@ -128,6 +128,7 @@ def is_secret_path(path: KeyPath) -> bool:
     """Whether the value at path may never be shown."""
     return (
         "headers" in path[:-1]
+        or "environment" in path[:-1]
         or path[-1:] == ("hash",)
         or any(isinstance(part, str) and is_secret_name(part) for part in path)
     )

@@ -9,8 +9,8 @@ from agentrt.store.database import Tx
 from agentrt.store.jobs import Ready
 
 Hint: TypeAlias = Literal["cancel", "gone", "news"]
-"""`cancel`: its driver shall stop. `gone`: it was deleted, nobody needs to wait for it. `news`: a run's stored events
-have grown, for processes that do not drive it."""
+"""`cancel`: its driver shall stop. `gone`: it was deleted (a run or a thread), nobody needs to wait for it. `news`: a
+run's stored events have grown, for processes that do not drive it."""
 
 
 class Dispatcher(Protocol):

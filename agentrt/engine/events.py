@@ -12,7 +12,16 @@ from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from agentrt.engine.message import RefusalPart, TextPart, ToolCall, ToolResult, Usage
+from agentrt.engine.message import (
+    Annotation,
+    CodeOutput,
+    ImageFilePart,
+    RefusalPart,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from agentrt.engine.spec import RunSpec, ThreadInfo
 
 ErrorCode: TypeAlias = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
@@ -21,7 +30,7 @@ Finish: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 StepType: TypeAlias = Literal["message_creation", "tool_calls"]
 RunLimit: TypeAlias = Literal["max_completion_tokens", "max_prompt_tokens", "max_steps"]
 CutReason: TypeAlias = Literal["content_filter", "max_tokens", "run_cancelled", "run_expired", "run_failed"]
-AnswerPart: TypeAlias = TextPart | RefusalPart
+AnswerPart: TypeAlias = ImageFilePart | TextPart | RefusalPart
 
 
 def _snake(name: str) -> str:
@@ -181,6 +190,27 @@ class TextDelta(_Event, frozen=True, kw_only=True):
     is_refusal: bool = False
 
 
+class ImageShown(_Event, frozen=True, kw_only=True):
+    """A message begins with an image that a call before it drew."""
+
+    is_delta: ClassVar[bool] = True
+    may_wait: ClassVar[bool] = True
+    message_id: str
+    part: int
+    file_id: str
+
+
+class Annotated(_Event, frozen=True, kw_only=True):
+    """An annotation of a message's text is complete. index counts those of the part."""
+
+    is_delta: ClassVar[bool] = True
+    may_wait: ClassVar[bool] = True
+    message_id: str
+    part: int
+    index: int
+    annotation: Annotation
+
+
 class CallDelta(_Event, frozen=True, kw_only=True):
     """A piece of a call. The first piece of an index carries id and name; later ones only arguments."""
 
@@ -191,6 +221,17 @@ class CallDelta(_Event, frozen=True, kw_only=True):
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+
+
+class CallOutput(_Event, frozen=True, kw_only=True):
+    """A piece of what a hosted call shows, while it runs. Logs of one position are glued together."""
+
+    is_delta: ClassVar[bool] = True
+    may_wait: ClassVar[bool] = True
+    step_id: str
+    index: int
+    position: int
+    output: CodeOutput
 
 
 class TurnFinished(_Event, frozen=True, kw_only=True):
@@ -205,6 +246,7 @@ class TurnFinished(_Event, frozen=True, kw_only=True):
     refusal: str = ""
     calls: tuple[ToolCall, ...] = ()
     usage: Usage
+    annotations: tuple[Annotation, ...] = ()
     is_usage_estimated: bool = False
     late_step_id: str = ""
     late_message_id: str = ""
@@ -267,7 +309,10 @@ Event: TypeAlias = (
     | MessageCompleted
     | MessageIncomplete
     | TextDelta
+    | ImageShown
+    | Annotated
     | CallDelta
+    | CallOutput
     | TurnFinished
     | TurnFailed
     | PromptTooLong

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from agentrt.engine import events as ev
-from agentrt.engine.message import assistant, tool_answer
-from agentrt.engine.run import TRANSITIONS, Call, LastError, LateWords, OpenStep, Run, RunStatus, TurnEnd
+from agentrt.engine.message import CodeShown, assistant, tool_answer
+from agentrt.engine.run import TRANSITIONS, Call, CodeUsage, LastError, LateWords, OpenStep, Run, RunStatus, TurnEnd
 from agentrt.engine.spec import FunctionTool
 from agentrt.errors import ForbiddenTransitionError
 
@@ -172,8 +172,8 @@ def _step_completed(run: Run, event: ev.StepCompleted) -> Run:
     step, turn = run.tool_step, run.turn
     if run.message_step is not None and run.message_step.id == event.step_id:
         if turn is None or step is not None:  # text beside calls: it joins the conversation with them
-            return replace(run, message_step=None, late=None)
-        return replace(run, message_step=None, turns=(*run.turns, assistant(turn.text)))
+            return replace(run, message_step=None, late=None, unshown_images=())
+        return replace(run, message_step=None, unshown_images=(), turns=(*run.turns, assistant(turn.text)))
     _need(step is not None and step.id == event.step_id and turn is not None, run, event)
     assert step is not None
     assert turn is not None
@@ -220,8 +220,15 @@ def _turn_finished(run: Run, event: ev.TurnFinished) -> Run:
     if step is not None:
         # A name that nobody offered is answered by the server, with an error that the model can read.
         callers = {t.name for t in run.spec.tools if isinstance(t, FunctionTool)} - set(run.spec.server_tools)
-        step = replace(step, calls=tuple(Call(call, call.name not in callers) for call in event.calls))
-    turn = TurnEnd(finish=event.finish, usage=event.usage, text=event.text, refusal=event.refusal)
+        made = (Call(call, call.name not in callers, run.spec.tool_type(call.name)) for call in event.calls)
+        step = replace(step, calls=tuple(made))
+    turn = TurnEnd(
+        finish=event.finish,
+        usage=event.usage,
+        text=event.text,
+        refusal=event.refusal,
+        annotations=event.annotations,
+    )
     n_calls, usage = run.n_model_calls + 1, run.usage + event.usage
     return replace(run, tool_step=step, turn=turn, late=_late_words(event), usage=usage, n_model_calls=n_calls)
 
@@ -230,7 +237,11 @@ def _late_words(event: ev.TurnFinished) -> LateWords | None:
     if not event.late_message_id:
         return None
     return LateWords(
-        step_id=event.late_step_id, message_id=event.late_message_id, text=event.text, refusal=event.refusal
+        step_id=event.late_step_id,
+        message_id=event.late_message_id,
+        text=event.text,
+        refusal=event.refusal,
+        annotations=event.annotations,
     )
 
 
@@ -255,7 +266,29 @@ def _call_started(run: Run, event: ev.CallStarted) -> Run:
 
 
 def _call_returned(run: Run, event: ev.CallReturned) -> Run:
-    return _with_call(run, event, event.result.call_id, result=event.result)
+    after = _with_call(run, event, event.result.call_id, result=event.result, pieces=())
+    shown = event.result.shown
+    if not isinstance(shown, CodeShown):
+        return after
+    images = (*after.unshown_images, *event.result.images)
+    code = (after.code or CodeUsage()).plus(shown) if shown.wall_ms else after.code
+    return replace(after, unshown_images=images, code=code)
+
+
+def _call_output(run: Run, event: ev.CallOutput) -> Run:
+    step = run.tool_step
+    _need(_id(step) == event.step_id and run.turn is not None, run, event)
+    assert step is not None
+    _need(event.index < len(step.calls) and step.calls[event.index].result is None, run, event)
+    calls = list(step.calls)
+    call = calls[event.index]
+    calls[event.index] = replace(call, pieces=(*call.pieces, (event.position, event.output)))
+    return replace(run, tool_step=replace(step, calls=tuple(calls)))
+
+
+def _message_piece(run: Run, event: ev.ImageShown | ev.Annotated) -> Run:
+    _need(run.message_step is not None and run.message_step.message_id == event.message_id, run, event)
+    return run
 
 
 def _with_call(run: Run, event: ev.Event, call_id: str, **change: Any) -> Run:
@@ -296,7 +329,10 @@ _FOLDS: dict[type, Callable[[Run, Any], Run]] = {
     ev.MessageCompleted: _message_known,
     ev.MessageIncomplete: _message_known,
     ev.TextDelta: _text_delta,
+    ev.ImageShown: _message_piece,
+    ev.Annotated: _message_piece,
     ev.CallDelta: _call_delta,
+    ev.CallOutput: _call_output,
     ev.TurnFinished: _turn_finished,
     ev.TurnFailed: _turn_failed,
     ev.PromptTooLong: _prompt_too_long,

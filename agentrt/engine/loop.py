@@ -6,7 +6,7 @@ Not here: how events change a run (engine/fold.py), what a model is shown (engin
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -14,9 +14,12 @@ from msgspec.structs import replace
 from agentrt.engine.commands import CallModel, Command, Conclude, Done, RunTools, Wait
 from agentrt.engine.events import (
     ActionRequired,
+    Annotated,
+    AnswerPart,
     CallReturned,
     CutReason,
     Event,
+    ImageShown,
     MessageCompleted,
     MessageCreated,
     MessageIncomplete,
@@ -40,12 +43,12 @@ from agentrt.engine.events import (
     TurnLost,
 )
 from agentrt.engine.fold import apply
-from agentrt.engine.message import RefusalPart, ToolResult, Usage
+from agentrt.engine.message import Annotation, ImageFilePart, RefusalPart, TextPart, ToolResult, Usage
 from agentrt.engine.parts import answer_parts
 from agentrt.engine.run import LastError, LateWords, OpenStep, Run, RunStatus, TurnEnd
 from agentrt.engine.spec import ToolChoice
 
-__all__ = ["INTERRUPTED", "apply", "next_command", "recover"]
+__all__ = ["INTERRUPTED", "annotated", "apply", "next_command", "recover"]
 
 INTERRUPTED = "interrupted, outcome unknown"
 """What a model reads in place of the output of a call whose end nobody saw."""
@@ -72,7 +75,8 @@ def recover(run: Run, *, repeatable: Collection[str] = ()) -> tuple[Event, ...]:
     """What must be stated before a run that lost its driver can go on; empty when nothing was in flight.
 
     A model call that was cut off is closed and will be made again. A tool call that had started and not returned
-    is answered with "interrupted, outcome unknown", unless its name is in `repeatable` (declared idempotent).
+    is answered with "interrupted, outcome unknown", unless its name is in `repeatable` (declared idempotent); what a
+    hosted call has shown until then stays shown.
     """
     if run.status is not RunStatus.IN_PROGRESS:
         return ()
@@ -87,7 +91,7 @@ def recover(run: Run, *, repeatable: Collection[str] = ()) -> tuple[Event, ...]:
         CallReturned(
             step_id=run.tool_step.id,
             index=index,
-            result=ToolResult(call_id=call.call.id, output=INTERRUPTED, error="interrupted"),
+            result=ToolResult(call_id=call.call.id, output=INTERRUPTED, error="interrupted", shown=call.shown),
         )
         for index, call in enumerate(run.tool_step.calls)
         if call.is_started and call.result is None and call.call.name not in repeatable
@@ -111,7 +115,7 @@ def _in_progress(run: Run) -> Command:
     if run.ending is not None:
         return Conclude(_end(run))
     if run.turn is None:
-        return _call_model(run) if run.late is None else Conclude(_say_late(run.late))
+        return _call_model(run) if run.late is None else Conclude(_say_late(run, run.late))
     if run.turn.finish == "length":
         error = LastError("server_error", "The answer was cut off by the token limit.")
         closing = _close_steps(run, reason="max_tokens", error=error)
@@ -168,27 +172,47 @@ def _answer(run: Run, turn: TurnEnd) -> tuple[Event, ...]:
     step = run.message_step
     if step is None or step.message_id is None:
         return ()
+    parts = answer_parts(step.text, step.refusal, images=run.unshown_images, annotations=turn.annotations)
     return (
-        MessageCompleted(message_id=step.message_id, parts=answer_parts(step.text, step.refusal)),
+        MessageCompleted(message_id=step.message_id, parts=parts),
         StepCompleted(step_id=step.id, usage=turn.usage),
     )
 
 
-def _say_late(late: LateWords) -> tuple[Event, ...]:
-    parts = answer_parts(late.text, late.refusal)
+def _say_late(run: Run, late: LateWords) -> tuple[Event, ...]:
+    parts = answer_parts(late.text, late.refusal, images=run.unshown_images, annotations=late.annotations)
     return (
         StepCreated(step_id=late.step_id, type="message_creation", message_id=late.message_id),
         StepStarted(step_id=late.step_id),
         MessageCreated(message_id=late.message_id, step_id=late.step_id),
         MessageStarted(message_id=late.message_id),
-        *(
-            TextDelta(message_id=late.message_id, text=part.refusal, part=index, is_refusal=True)
-            if isinstance(part, RefusalPart)
-            else TextDelta(message_id=late.message_id, text=part.text, part=index)
-            for index, part in enumerate(parts)
-        ),
+        *(event for index, part in enumerate(parts) for event in _pieces(late.message_id, index, part)),
         MessageCompleted(message_id=late.message_id, parts=parts),
         StepCompleted(step_id=late.step_id, usage=Usage()),
+    )
+
+
+def _pieces(message_id: str, index: int, part: AnswerPart) -> tuple[Event, ...]:
+    """A whole part as the pieces of a message."""
+    match part:
+        case ImageFilePart(file_id):
+            return (ImageShown(message_id=message_id, part=index, file_id=file_id),)
+        case RefusalPart(refusal):
+            return (TextDelta(message_id=message_id, text=refusal, part=index, is_refusal=True),)
+        case TextPart(text, annotations):
+            return (
+                TextDelta(message_id=message_id, text=text, part=index),
+                *annotated(message_id, index, annotations),
+            )
+        case _:
+            assert_never(part)
+
+
+def annotated(message_id: str, part: int, annotations: Iterable[Annotation]) -> tuple[Event, ...]:
+    """The annotations of a text as pieces of its message."""
+    return tuple(
+        Annotated(message_id=message_id, part=part, index=i, annotation=annotation)
+        for i, annotation in enumerate(annotations)
     )
 
 
@@ -218,7 +242,7 @@ def _close_steps(
     events: list[Event] = []
     usage = None if run.turn is None else run.turn.usage
     if (step := run.message_step) is not None and step.message_id is not None:
-        parts = answer_parts(step.text, step.refusal)
+        parts = answer_parts(step.text, step.refusal, images=run.unshown_images)
         events.append(
             MessageIncomplete(message_id=step.message_id, parts=parts, reason=reason, is_discarded=is_discarded)
         )

@@ -22,8 +22,30 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+class FileCitation(msgspec.Struct, frozen=True, tag_field="type", tag="file_citation"):
+    """A marker in a text that names what was found in a file. start, end: code points; `value[start:end] == text`."""
+
     text: str
+    start: int
+    end: int
+    file_id: str
+
+
+class FilePath(msgspec.Struct, frozen=True, tag_field="type", tag="file_path"):
+    """A link in a text to a file that code wrote (`sandbox:/mnt/data/…`). start, end as in FileCitation."""
+
+    text: str
+    start: int
+    end: int
+    file_id: str
+
+
+Annotation: TypeAlias = FileCitation | FilePath
+
+
+class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text", omit_defaults=True):
+    text: str
+    annotations: tuple[Annotation, ...] = ()
 
 
 class RefusalPart(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
@@ -53,12 +75,74 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class ToolResult(msgspec.Struct, frozen=True):
-    """What a call returned. `error` is a short code when it failed; `output` is always what the model reads."""
+class Logs(msgspec.Struct, frozen=True, tag_field="type", tag="logs"):
+    """What code printed."""
+
+    text: str
+
+
+class Image(msgspec.Struct, frozen=True, tag_field="type", tag="image"):
+    """What code drew, as a stored file."""
+
+    file_id: str
+
+
+CodeOutput: TypeAlias = Logs | Image
+
+
+class MadeFile(msgspec.Struct, frozen=True):
+    """A file that code wrote, and what it is stored as."""
+
+    path: str
+    file_id: str
+
+
+class CodeShown(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="code_interpreter", omit_defaults=True
+):
+    """What a step shows of code that was run. outputs in the order in which they came. wall_ms: 0 = it did not run."""
+
+    outputs: tuple[CodeOutput, ...] = ()
+    files: tuple[MadeFile, ...] = ()
+    wall_ms: float = 0.0
+    cpu_ms: float = 0.0
+    max_rss_bytes: int = 0
+
+
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage that was found. marker: what the model writes to cite it."""
+
+    file_id: str
+    file_name: str
+    score: float
+    text: str
+    marker: str = ""
+
+
+class SearchShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="file_search", omit_defaults=True):
+    """What a step shows of a search, the best hit first."""
+
+    hits: tuple[SearchHit, ...] = ()
+    ranker: str = "auto"
+    score_threshold: float = 0.0
+
+
+class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a call returned. `error` is a short code when it failed; `output` is always what the model reads.
+
+    shown: what a step shows of a hosted tool's call beside that.
+    """
 
     call_id: str
     output: str
     error: str | None = None
+    shown: CodeShown | SearchShown | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Ids of the files that the call's images are stored as."""
+        outputs = self.shown.outputs if isinstance(self.shown, CodeShown) else ()
+        return tuple(output.file_id for output in outputs if isinstance(output, Image))
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -8,8 +8,18 @@ from typing import Literal
 import msgspec
 
 from agentrt.engine.events import ErrorCode, Finish, RunLimit, StepType
-from agentrt.engine.message import Message, ToolCall, ToolResult, Usage
-from agentrt.engine.spec import RunSpec
+from agentrt.engine.message import (
+    Annotation,
+    CodeOutput,
+    CodeShown,
+    Logs,
+    Message,
+    SearchShown,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from agentrt.engine.spec import RunSpec, ToolName
 
 
 class RunStatus(StrEnum):
@@ -55,12 +65,35 @@ TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of the open tool step. is_started: it may have had an effect already."""
+    """One call of the open tool step. is_started: it may have had an effect already.
+
+    pieces: what a hosted call has shown until it returns, each with its position.
+    """
 
     call: ToolCall
     is_server: bool
+    type: ToolName = "function"
     is_started: bool = False
     result: ToolResult | None = None
+    pieces: tuple[tuple[int, CodeOutput], ...] = ()
+
+    @property
+    def shown(self) -> CodeShown | SearchShown | None:
+        """What a step shows of it: of a call that has not returned, and perhaps never will, what it showed so far."""
+        if self.result is not None:
+            return self.result.shown
+        return CodeShown(outputs=_joined(self.pieces)) if self.pieces else None
+
+
+def _joined(pieces: tuple[tuple[int, CodeOutput], ...]) -> tuple[CodeOutput, ...]:
+    """Logs of one position glued together."""
+    texts: dict[int, list[str]] = {}
+    outputs: dict[int, CodeOutput] = {}
+    for position, output in pieces:
+        outputs[position] = output
+        if isinstance(output, Logs):
+            texts.setdefault(position, []).append(output.text)
+    return tuple(Logs("".join(texts[place])) if place in texts else outputs[place] for place in sorted(outputs))
 
 
 class OpenStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +116,7 @@ class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     text: str = ""
     refusal: str = ""
+    annotations: tuple[Annotation, ...] = ()
 
 
 class LateWords(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +126,25 @@ class LateWords(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     text: str = ""
     refusal: str = ""
+    annotations: tuple[Annotation, ...] = ()
+
+
+class CodeUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the code of a run took: elapsed and processor time of all calls together, the most memory of any."""
+
+    n_calls: int = 0
+    wall_ms: float = 0.0
+    cpu_ms: float = 0.0
+    max_rss_bytes: int = 0
+
+    def plus(self, shown: CodeShown) -> CodeUsage:
+        """With one more call."""
+        return CodeUsage(
+            n_calls=self.n_calls + 1,
+            wall_ms=self.wall_ms + shown.wall_ms,
+            cpu_ms=self.cpu_ms + shown.cpu_ms,
+            max_rss_bytes=max(self.max_rss_bytes, shown.max_rss_bytes),
+        )
 
 
 class LastError(msgspec.Struct, frozen=True):
@@ -106,6 +159,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     message_step, tool_step: the steps that are open now; at most one of each.
     turn: set from the end of a model call until its steps are closed. late: set until it is a message.
     ending: why the run must end although its turn is not over: failed, incomplete or expired.
+    unshown_images: ids of files that calls drew and no message has shown yet; the next one begins with them.
+    code: None = no code has run.
     waits_since: when it began to wait for its caller; waited_s: how long it did before, as far as that does not count.
     """
 
@@ -114,12 +169,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
     ended_at: float | None = None
     usage: Usage = Usage()
+    code: CodeUsage | None = None
     n_model_calls: int = 0
     turns: tuple[Message, ...] = ()
     message_step: OpenStep | None = None
     tool_step: OpenStep | None = None
     turn: TurnEnd | None = None
     late: LateWords | None = None
+    unshown_images: tuple[str, ...] = ()
     ending: Literal["failed", "incomplete", "expired"] | None = None
     last_error: LastError | None = None
     limit: RunLimit | None = None

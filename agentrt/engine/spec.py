@@ -31,6 +31,9 @@ class FileSearchTool(msgspec.Struct, frozen=True, tag_field="type", tag="file_se
     options: JsonObject | None = None
 
 
+ToolName: TypeAlias = Literal["function", "code_interpreter", "file_search"]
+"""What kind of tool a call is for."""
+
 ToolSpec: TypeAlias = FunctionTool | CodeInterpreterTool | FileSearchTool
 
 
@@ -67,7 +70,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     server_tools: names of the functions that the server runs itself; every other function is the caller's.
     position: the run's place in its thread; what stands before it is its history. price: the model's, if it is known.
     expires_at: None = never. action_ttl_s: how long it may wait for its caller, in place of expires_at; the time
-    that it waits does not count then. retry_of: the run that this one repeats.
+    that it waits does not count then. sandbox: which of the server's kinds of sandbox its code runs in. retry_of: the
+    run that this one repeats.
     """
 
     id: str
@@ -93,8 +97,23 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_steps: int = 32
     position: int = 0
     tool_resources: dict[str, JsonValue] = {}
+    sandbox: str = "python"
     price: Price | None = None
     retry_of: str | None = None
+
+    def tool_type(self, name: str) -> ToolName:
+        """What a call of that name is for. A function with the name of a hosted tool stands before it."""
+        is_code = is_search = False
+        for tool in self.tools:
+            match tool:
+                case FunctionTool():
+                    if tool.name == name:
+                        return "function"
+                case CodeInterpreterTool():
+                    is_code = name == "code_interpreter"
+                case FileSearchTool():
+                    is_search = name == "file_search"
+        return "code_interpreter" if is_code else "file_search" if is_search else "function"
 
 
 class ThreadInfo(msgspec.Struct, frozen=True):
@@ -118,3 +137,4 @@ class RunDefaults(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
+    sandbox: str | None = None

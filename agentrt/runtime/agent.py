@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -11,16 +11,18 @@ from typing import Protocol, Self
 from msgspec.structs import replace
 
 from agentrt.clock import Clock, SystemClock
+from agentrt.config.schema import DEFAULT_SANDBOX
 from agentrt.engine.commands import Conclude
 from agentrt.engine.events import Event, OutputsSubmitted
 from agentrt.engine.loop import apply, next_command
 from agentrt.engine.message import ImageFilePart, Message, Role, TextPart, ToolCall, ToolResult, Usage, user
 from agentrt.engine.run import LastError, Run, RunStatus
-from agentrt.engine.spec import FunctionTool, ResponseFormat, RunSpec, ToolChoice, ToolSpec
+from agentrt.engine.spec import CodeInterpreterTool, FunctionTool, ResponseFormat, RunSpec, ToolChoice, ToolSpec
 from agentrt.engine.window import Window
-from agentrt.errors import InvalidRequestError, ToolOutputsMismatchError
+from agentrt.errors import InvalidRequestError, ToolDefinitionError, ToolOutputsMismatchError
 from agentrt.ids import new_id
 from agentrt.models.client import ModelClient
+from agentrt.runtime.code_interpreter.local import CodeInterpreter
 from agentrt.runtime.drive import Interrupt, drive
 from agentrt.runtime.perform import Performer, TokenRatios
 from agentrt.toolkit.registry import ToolRegistry
@@ -112,8 +114,8 @@ class Agent:
     """Instructions, a model and tools: runs them over and over, with no server and no database.
 
     model: a client, or a name: of the project's agents.toml if there is one, else of the OpenAI-compatible server that
-    OPENAI_BASE_URL and OPENAI_API_KEY name; "demo" is the built-in stand-in. tools: functions (run here), or
-    FunctionTool values (the run stops for their outputs, see `resume`).
+    OPENAI_BASE_URL and OPENAI_API_KEY name; "demo" is the built-in stand-in. tools: functions (run here),
+    FunctionTool values (the run stops for their outputs, see `resume`), and a CodeInterpreter.
     Raises ToolDefinitionError for a function that cannot be a tool.
     """
 
@@ -122,7 +124,7 @@ class Agent:
         instructions: str = "",
         *,
         model: str | ModelClient = "demo",
-        tools: Sequence[Tool | FunctionTool | Callable[..., object]] = (),
+        tools: Sequence[Tool | FunctionTool | CodeInterpreter | Callable[..., object]] = (),
         name: str = "agent",
         tool_choice: ToolChoice | None = None,
         parallel_tool_calls: bool = True,
@@ -138,11 +140,16 @@ class Agent:
         self.name = name
         self.instructions = instructions
         self.model_name = model if isinstance(model, str) else name
-        self.tools = ToolRegistry(tool for tool in tools if not isinstance(tool, FunctionTool))
+        if CodeInterpreter in tools:
+            raise ToolDefinitionError("CodeInterpreter is a class: write tools=[CodeInterpreter()].")
+        self.tools = ToolRegistry(tool for tool in tools if not isinstance(tool, FunctionTool | CodeInterpreter))
+        self.code = _only([tool for tool in tools if isinstance(tool, CodeInterpreter)])
         self._model = None if isinstance(model, str) else model
         self._clock = clock or SystemClock()
         self._ratios = TokenRatios()
         specs: list[ToolSpec] = [tool.spec() for tool in self.tools]
+        specs += [tool for tool in tools if isinstance(tool, FunctionTool)]
+        specs += [CodeInterpreterTool()] if self.code is not None else []
         self._spec = RunSpec(
             id="",
             thread_id="",
@@ -150,7 +157,7 @@ class Agent:
             created_at=0,
             model=self.model_name,
             instructions=instructions,
-            tools=(*specs, *(tool for tool in tools if isinstance(tool, FunctionTool))),
+            tools=tuple(specs),
             tool_choice=tool_choice or ToolChoice(),
             parallel_tool_calls=parallel_tool_calls,
             response_format=response_format or ResponseFormat(),
@@ -161,6 +168,7 @@ class Agent:
             max_completion_tokens=max_completion_tokens,
             server_tools=self.tools.names(),
             max_steps=max_steps,
+            sandbox=DEFAULT_SANDBOX if self.code is None else self.code.name,
         )
 
     @property
@@ -248,6 +256,12 @@ class Agent:
         )
 
 
+def _only(given: Sequence[CodeInterpreter]) -> CodeInterpreter | None:
+    if len(given) > 1:
+        raise ToolDefinitionError("An agent has one CodeInterpreter at most.")
+    return given[0] if given else None
+
+
 def _with_outputs(run: Run, outputs: Mapping[str, str]) -> Run:
     """The run back in the queue."""
     run = apply(run, OutputsSubmitted(results=tuple(ToolResult(i, text) for i, text in outputs.items())))
@@ -282,6 +296,8 @@ class MemoryStream:
         self._said = said
         self._n_known = n_known
         self._performer = agent.performer(history, context=context, is_watched=is_watched)
+        self._code = agent.code
+        self._exits = AsyncExitStack()
         self._events = self._drive()
 
     @property
@@ -293,12 +309,16 @@ class MemoryStream:
         return self._events
 
     async def __aenter__(self) -> Self:
+        if self._code is not None:
+            code = await self._exits.enter_async_context(self._code.of(self._conversation))
+            self._performer.hosted = {"code_interpreter": code}
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._events.aclose()
+        await self._exits.aclose()
         # What the run did stays, also when it was left early: closed turns only, so that the thread can go on.
         # Appended, not put in place of what was there: another run may have grown the conversation meanwhile.
         self._conversation.messages += [*self._said, *self._run.turns[self._n_known :]]

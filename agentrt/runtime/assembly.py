@@ -1,11 +1,14 @@
-"""Runtime: everything that a Config names, opened. The only file that names concrete drivers."""
+"""Runtime: everything that a Config names, opened, and the face that callers see.
+
+What it stands on is backends.py's, what performs a run performers.py's, and what drives them driving.py's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,44 +17,38 @@ from agentrt.clock import Clock, SystemClock
 from agentrt.config.load import load_config
 from agentrt.config.project import find_project
 from agentrt.config.schema import Config
-from agentrt.dispatch.local import LocalBus, LocalDispatcher
-from agentrt.dispatch.ports import Bus, Dispatcher
-from agentrt.engine.run import Run
-from agentrt.engine.spec import Price
-from agentrt.errors import StoreError, UnavailableError
+from agentrt.errors import InvalidRequestError, UnavailableError
 from agentrt.files.blobs import DiskBlobs
 from agentrt.models.client import ModelClient
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.assistants import HOME_PROJECT, Assistants
+from agentrt.runtime.backends import open_backends
+from agentrt.runtime.code_interpreter.local import CodeInterpreter
+from agentrt.runtime.code_interpreter.sessions import CodeSessions
 from agentrt.runtime.declared import assistant_of, declared_assistants, declared_schedules, load_tools
+from agentrt.runtime.driving import Driving
 from agentrt.runtime.expiry import expire_runs, expire_vector_stores
-from agentrt.runtime.feed import Feeds
 from agentrt.runtime.files import Files
 from agentrt.runtime.firing import Firing
-from agentrt.runtime.fleet_clock import FleetClock
 from agentrt.runtime.health import Health, make_health
-from agentrt.runtime.history import StoredHistory
-from agentrt.runtime.leases import Leases, Role, new_worker_id
+from agentrt.runtime.hosted import HostedName, HostedTool
+from agentrt.runtime.leases import Role
 from agentrt.runtime.models import Models
-from agentrt.runtime.perform import Performer, TokenRatios
+from agentrt.runtime.performers import Performers
 from agentrt.runtime.pulse import PulseReader
-from agentrt.runtime.recorder import Flusher
 from agentrt.runtime.requests import NewThread
 from agentrt.runtime.retention import RETENTION_EVERY_S, Retention
-from agentrt.runtime.run_driver import RunDriver
 from agentrt.runtime.runs import Runs, queue_of
 from agentrt.runtime.schedules import Schedules
 from agentrt.runtime.stored_thread import StoredThread
-from agentrt.runtime.sweeper import Sweep, Sweeper
+from agentrt.runtime.sweeper import Sweep
 from agentrt.runtime.threads import Threads
 from agentrt.runtime.webhooks.delivery_driver import DeliveryDriver
 from agentrt.runtime.webhooks.desk import Webhooks
 from agentrt.runtime.webhooks.lanes import Lanes
 from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.runtime.webhooks.sender import Sender
-from agentrt.runtime.worker import Worker
 from agentrt.store.database import Store
-from agentrt.store.open import driver_missing, open_store
 from agentrt.store.webhook_deliveries import KIND as DELIVERY
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
@@ -68,9 +65,10 @@ class Runtime:
             thread = await runtime.threads.create("default", NewThread())
 
     config: a Config, the path of an agents.toml, or None for the project that is found from here (else the bundled
-    one). tools, models: those of the embedding program, beside the file's; context: what its tools get as
-    `Context.value`; server_url: where this process answers HTTP, for whoever finds the database taken. role: whether
-    it drives runs (`worker`), has them driven by others (`api`), or both; a SQLite file has one process for both.
+    one). tools, models: those of the embedding program, beside the file's; hosted: what runs code_interpreter or
+    file_search in place of the runtime's own; context: what its tools get as `Context.value`; server_url: where this
+    process answers HTTP, for whoever finds the database taken. role: whether it drives runs (`worker`), has them
+    driven by others (`api`), or both; a SQLite file has one process for both.
     Entering opens the database (migrating it), takes up the runs that dead processes left, and starts to drive;
     leaving drains: runs in flight get a grace, and what is left goes on elsewhere or at the next start.
     Raises ConfigError, StoreError, ToolDefinitionError on entering.
@@ -86,6 +84,7 @@ class Runtime:
     webhooks: Webhooks
     schedules: Schedules
     firing: Firing
+    code: CodeSessions
 
     def __init__(
         self,
@@ -93,6 +92,7 @@ class Runtime:
         *,
         tools: Iterable[Tool | Callable[..., object]] = (),
         models: Mapping[str, ModelClient] | None = None,
+        hosted: Mapping[HostedName, HostedTool] | None = None,
         context: object = None,
         clock: Clock | None = None,
         server_url: str | None = None,
@@ -105,10 +105,9 @@ class Runtime:
         self.drain_grace_s = DRAIN_GRACE_S
         self._in_code = tuple(tools)
         self._models_in_code = models
+        self._hosted_in_code: dict[HostedName, HostedTool] = dict(hosted or {})
         self._context = context
         self._server_url = server_url
-        self._contexts: dict[str, object] = {}
-        self._adopted: dict[str, Agent] = {}
         self._exits: AsyncExitStack | None = None
 
     @property
@@ -142,214 +141,152 @@ class Runtime:
         return StoredThread(self, thread_id, project=project)
 
     async def adopt(self, agent: Agent) -> None:
-        """Let an Agent in code run on stored threads here: its model and tools serve its runs, also after a restart."""
-        if self._adopted.get(agent.spec.assistant_id) is not agent:
-            self._adopted[agent.spec.assistant_id] = agent
+        """Let an Agent in code run on stored threads here: its model and tools serve its runs, also after a restart.
+
+        Raises InvalidRequestError for one whose CodeInterpreter is for conversations in memory.
+        """
+        if agent.code is not None:
+            _check_code(agent.code, self.config)
+        if self._performers.adopt(agent):
             await self.assistants.put(assistant_of(agent, now=self.clock.now()))
-            self._dispatcher.open_queue(queue_of(agent.spec.assistant_id))
+            self._backends.dispatcher.open_queue(queue_of(agent.spec.assistant_id))
 
     def give_context(self, run_id: str, value: object) -> None:
         """What the tools of one run get as `Context.value`, in place of the runtime's own."""
         if value is not None:
-            self._contexts[run_id] = value
+            self._performers.give_context(run_id, value)
 
     def forget_context(self, run_id: str) -> None:
         """The run has ended, waits for its caller, or was never made."""
-        self._contexts.pop(run_id, None)
+        self._performers.forget_context(run_id)
 
     @property
     def worker_id(self) -> str:
         """How other processes on the same database know this one: `host:pid:…`."""
-        return self._worker.id
+        return self._driving.worker.id
 
     @property
     def n_driving(self) -> int:
         """How many jobs this process drives now."""
-        return self._worker.n_driving
+        return self._driving.worker.n_driving
 
     async def health(self) -> Health:
         """What is on, what is off and why, what waits and who works. No secrets in it.
 
         Raises UnavailableError when the database does not answer.
         """
-        return make_health(self.config, self.tools, await self._pulse.read())
+        pulse = await self._pulse.read()
+        return make_health(self.config, self.tools, self.code.sandboxes, pulse, drives_runs=self.role != "api")
+
+    async def prepare_code(self, *, timeout_s: float) -> None:
+        """Find out what isolates code here, and have it ready; goes on in the background when the time is over.
+
+        Without this it begins with the first run that may call code_interpreter.
+        """
+        sandboxes = self.code.sandboxes
+        if self.role == "api":
+            return
+        for name in sandboxes.names():
+            sandboxes.look(name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                for name in sandboxes.names():
+                    await sandboxes.settled(name)
 
     async def drain(self) -> None:
         """Take up no more runs, and give those in flight a grace to come to where they can go on elsewhere.
 
         Leaving the runtime does it too.
         """
-        self._worker.rest()
-        await self._dispatcher.drain(self.drain_grace_s)
+        await self._driving.drain(self.drain_grace_s)
 
     async def _open(self, exits: AsyncExitStack) -> None:
         config = self.config
         self.tools = load_tools(config, self._in_code)
-        self.store = await open_store(
-            config.runtime.database.reveal(), clock=self._own_clock, server_url=self._server_url
+        self._backends = await open_backends(
+            config, exits, clock=self._own_clock, role=self.role, server_url=self._server_url
         )
-        exits.push_async_callback(self.store.close)
+        self.store, self.clock = self._backends.store, self._backends.clock
         self.models = Models(config, clock=self._own_clock, in_code=self._models_in_code)
         exits.push_async_callback(self.models.close)
-        if self.store.is_shared:
-            self.clock = fleet_clock = FleetClock(self._own_clock)
-            await fleet_clock.measure(self.store)
-        elif self.role != "all":
-            raise _needs_postgres(self.role, config)
-        self._dispatcher, self._bus = await self._open_dispatch(exits)
-        self._feeds = self._open_feeds()
+        self._open_content(exits)
         deliveries = self._open_webhooks(exits)
         self._open_desks()
-        self._open_driving(deliveries)
+        self._driving = Driving(
+            config,
+            self._backends,
+            role=self.role,
+            url=self._server_url,
+            tools=self.tools,
+            performers=self._performers,
+            outbox=self._outbox,
+            drivers={DELIVERY: deliveries},
+        )
         self._pulse = PulseReader(self.store, self.clock, lease_s=config.runtime.lease_s)
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
         await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
-        await self._start(exits)
+        await self._driving.start(
+            exits,
+            sweeps=self._sweeps(),
+            beside={"sandboxes": self.code.sandboxes.serve},
+            grace_s=lambda: self.drain_grace_s,
+        )
 
-    def _open_feeds(self) -> Feeds:
-        feeds = Feeds(self.store)
-        self._bus.listen("gone", feeds.end)
-        if self.store.is_shared:
-            self._bus.listen("news", feeds.hear)
-            self._bus.on_gap(feeds.hear_all)
-        return feeds
+    def _open_content(self, exits: AsyncExitStack) -> None:
+        """Files, and the hosted tools that work on them."""
+        config = self.config
+        self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
+        self.code = CodeSessions(
+            config.sandboxes,
+            store=self.store,
+            files=self.files,
+            clock=self._own_clock,
+            folder=config.runtime.data_dir / "sandboxes",
+        )
+        exits.callback(self.code.release)
+        self._backends.bus.listen("gone", self.code.sandboxes.forget)
+        self._performers = Performers(
+            config.runtime.limits,
+            store=self.store,
+            models=self.models,
+            tools=self.tools,
+            files=self.files,
+            code=self.code,
+            hosted=self._hosted_in_code,
+            context=self._context,
+            clock=self.clock,
+        )
 
     def _open_desks(self) -> None:
         """What callers turn to."""
-        config = self.config
-        self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
+        config, dispatcher, bus = self.config, self._backends.dispatcher, self._backends.bus
         self.assistants = Assistants(store=self.store, clock=self.clock, check_model=self.models.check)
-        self.threads = Threads(store=self.store, dispatcher=self._dispatcher, bus=self._bus, clock=self.clock)
+        self.threads = Threads(store=self.store, dispatcher=dispatcher, bus=bus, clock=self.clock)
         self.runs = Runs(
             store=self.store,
-            dispatcher=self._dispatcher,
-            bus=self._bus,
-            feeds=self._feeds,
+            dispatcher=dispatcher,
+            bus=bus,
+            feeds=self._backends.feeds,
             outbox=self._outbox,
             clock=self.clock,
-            check_model=self._check_model,
-            server_tools=self._tools_of,
+            check_model=self._performers.check_model,
+            server_tools=self._performers.tools_of,
             max_steps=config.runtime.limits.max_steps,
             expires_after_s=config.runtime.run_expiry_s,
         )
         self.schedules = Schedules(store=self.store, clock=self.clock)
         self.firing = Firing(store=self.store, runs=self.runs, clock=self.clock)
 
-    def _open_driving(self, deliveries: DeliveryDriver) -> None:
-        """What takes jobs and drives them."""
-        lease_s = self.config.runtime.lease_s
-        self._ratios = TokenRatios()
-        self._flusher = Flusher(self.store, self._bus, self.clock)
-        self._run_driver = RunDriver(
-            store=self.store,
-            dispatcher=self._dispatcher,
-            bus=self._bus,
-            feeds=self._feeds,
-            flusher=self._flusher,
-            outbox=self._outbox,
-            clock=self.clock,
-            make_performer=self._performer,
-            on_rest=self.forget_context,
-            lease_s=lease_s,
-            repeatable={tool.name for tool in self.tools if tool.retry == "idempotent"},
-        )
-        self._worker = Worker(
-            new_worker_id(),
-            store=self.store,
-            dispatcher=self._dispatcher,
-            bus=self._bus,
-            clock=self.clock,
-            lease_s=lease_s,
-            drivers={"run": self._run_driver, DELIVERY: deliveries},
-        )
-        self._leases = Leases(
-            self._worker,
-            role=self.role,
-            url=self._server_url,
-            store=self.store,
-            dispatcher=self._dispatcher,
-            clock=self.clock,
-            lease_s=lease_s,
-        )
-
-    def _check_model(self, name: str) -> Price | None:
-        if any(agent.model_name == name for agent in self._adopted.values()):
-            return None
-        self.models.check(name)
-        return self.models.price(name)
-
-    def _tools_of(self, assistant_id: str) -> ToolRegistry:
-        adopted = self._adopted.get(assistant_id)
-        return self.tools if adopted is None else adopted.tools
-
-    def _performer(self, run: Run, project: str) -> Performer:
-        limits = self.config.runtime.limits
-        adopted = self._adopted.get(run.spec.assistant_id)
-
-        async def read_image(file_id: str) -> tuple[bytes, str] | None:
-            return await self.files.read_image(project, file_id)
-
-        return Performer(
-            history=StoredHistory(self.store, run.spec.thread_id, position=run.spec.position, read_image=read_image),
-            find_model=self.models.find if adopted is None else adopted.find_model,
-            tools=self._tools_of(run.spec.assistant_id),
-            clock=self.clock,
-            max_parallel_tools=limits.max_parallel_tools,
-            max_output_bytes=limits.max_tool_output_bytes,
-            context_value=self._contexts.get(run.spec.id, self._context),
-            ratios=self._ratios,
-        )
-
     def _open_webhooks(self, exits: AsyncExitStack) -> DeliveryDriver:
-        specs, sender = self.config.webhooks, Sender(clock=self.clock)
+        specs, sender, dispatcher = self.config.webhooks, Sender(clock=self.clock), self._backends.dispatcher
         exits.push_async_callback(sender.close)
-        self._outbox = Outbox(specs, dispatcher=self._dispatcher)
+        self._outbox = Outbox(specs, dispatcher=dispatcher)
         self.webhooks = Webhooks(specs, store=self.store, clock=self.clock, sender=sender, outbox=self._outbox)
         # Deliveries take up places for runs, and a receiver that hangs keeps its place: a quarter is enough.
         lanes = Lanes(width=max(1, self.config.runtime.limits.max_concurrent_runs // 4))
         return DeliveryDriver(
-            specs, store=self.store, dispatcher=self._dispatcher, clock=self.clock, sender=sender, lanes=lanes
+            specs, store=self.store, dispatcher=dispatcher, clock=self.clock, sender=sender, lanes=lanes
         )
-
-    async def _open_dispatch(self, exits: AsyncExitStack) -> tuple[Dispatcher, Bus]:
-        if not self.store.is_shared:
-            return LocalDispatcher(), LocalBus()
-        try:
-            from agentrt.dispatch.postgres import open_postgres
-        except ImportError as error:
-            raise driver_missing(error) from error
-        spec = self.config.runtime
-        listen_url = None if spec.listen_url is None else spec.listen_url.reveal()
-        dispatcher, bus = await open_postgres(spec.database.reveal(), clock=self.clock, listen_url=listen_url)
-        await bus.start()
-        exits.push_async_callback(bus.close)
-        return dispatcher, bus
-
-    async def _start(self, exits: AsyncExitStack) -> None:
-        group = await exits.enter_async_context(asyncio.TaskGroup())
-        sweeper = Sweeper(self._sweeps(), clock=self.clock)
-        background = [
-            group.create_task(self._flusher.serve(), name="flusher"),
-            group.create_task(self._leases.serve(), name="leases"),
-            group.create_task(sweeper.serve(), name="sweeper"),
-        ]
-        if self.store.is_shared:
-            background.append(group.create_task(self._feeds.serve(), name="feeds"))
-        await self._leases.begin()
-        if self.role != "api":
-            slots = self.config.runtime.limits.max_concurrent_runs
-            group.create_task(self._dispatcher.serve(self._worker.handle, slots=slots), name="dispatcher")
-
-        async def stop() -> None:
-            # Runs that end in time end their streams by themselves; the others' are told to resume.
-            await self.drain()
-            self._feeds.close()
-            for task in background:
-                task.cancel()
-            await asyncio.wait(background)  # a beat that is on its way would put us on the list again
-            await self._leases.end()
-
-        exits.push_async_callback(stop)
 
     def _sweeps(self) -> list[Sweep]:
         retention = Retention(
@@ -361,7 +298,7 @@ class Runtime:
             webhooks=self.webhooks,
         )
         return [
-            Sweep("runs", lambda: expire_runs(self.store, self._run_driver.end, now=self.clock.now())),
+            Sweep("runs", lambda: expire_runs(self.store, self._driving.runs.end, now=self.clock.now())),
             Sweep("files", self.files.expire),
             Sweep("vector_stores", lambda: expire_vector_stores(self.store, now=self.clock.now())),
             Sweep("schedules", self.firing.sweep),
@@ -369,12 +306,13 @@ class Runtime:
         ]
 
 
-def _needs_postgres(role: Role, config: Config) -> StoreError:
-    return StoreError(
-        f"Role `{role}` needs a database that processes can share\n"
-        f"  why: {config.runtime.database} is a SQLite file, which serves one process\n"
-        '  fix: [runtime] database = "postgresql://…", or the role `all`'
-    )
+def _check_code(code: CodeInterpreter, config: Config) -> None:
+    """On stored threads the runtime's own sandboxes run code, and files are attached to threads and messages."""
+    if code.name not in config.sandboxes or not isinstance(code.sandbox, str) or code.driver is not None:
+        names = ", ".join(config.sandboxes)
+        raise InvalidRequestError(f"Threads of a runtime have its own sandboxes: name one, of {names}.")
+    if code.inputs:
+        raise InvalidRequestError("Threads of a runtime have files of their own: attach them to the thread.")
 
 
 def _find_config(path: Path | str | None) -> Config:

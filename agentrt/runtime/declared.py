@@ -59,7 +59,7 @@ def assistant_of(agent: Agent, *, now: float) -> Assistant:
         top_p=spec.top_p,
         response_format=msgspec.to_builtins(spec.response_format),
         reasoning_effort=spec.reasoning_effort,
-        settings=msgspec.to_builtins(RunDefaults(max_steps=spec.max_steps)),
+        settings=msgspec.to_builtins(RunDefaults(max_steps=spec.max_steps, sandbox=spec.sandbox)),
     )
     return _hashed(assistant)
 
@@ -128,6 +128,7 @@ def _defaults(spec: AgentSpec) -> RunDefaults:
         parallel_tool_calls=spec.parallel_tool_calls,
         on_busy=spec.on_busy,
         action_ttl_s=spec.action_ttl_s,
+        sandbox=spec.sandbox,
     )
 
 

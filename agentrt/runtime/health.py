@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from agentrt.config.schema import Config
+from agentrt.config.schema import DEFAULT_SANDBOX, Config
+from agentrt.runtime.code_interpreter.sandboxes import Sandboxes, SandboxState
 from agentrt.runtime.pulse import Pulse, Queue, WorkerState
 from agentrt.toolkit.registry import ToolRegistry
 
 NOT_YET = "not part of this release; the configuration is stored, and the tool is not offered to models"
+NOT_TRIED = "tried out when it is first wanted"
+BEING_TRIED = "being made ready"
+ON_WORKERS = "code runs on the workers: their /healthz says what isolates it"
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -19,13 +23,15 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """A running service. queue, workers: of the whole database, at most a second old."""
+    """A running service. queue, workers: of the whole database, at most a second old. sandboxes: what isolates each
+    here, or why nothing does."""
 
     status: str
     version: str
     database: str
     models: dict[str, Part]
     tools: dict[str, Part]
+    sandboxes: dict[str, Part]
     webhooks: dict[str, Part]
     agents: list[str]
     queue: Queue
@@ -33,8 +39,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str]
 
 
-def make_health(config: Config, tools: ToolRegistry, pulse: Pulse) -> Health:
-    """The health of an open runtime."""
+def make_health(
+    config: Config, tools: ToolRegistry, sandboxes: Sandboxes, pulse: Pulse, *, drives_runs: bool
+) -> Health:
+    """The health of an open runtime. drives_runs: code runs here, and not only elsewhere."""
     from agentrt.version import __version__
 
     models = {
@@ -42,19 +50,34 @@ def make_health(config: Config, tools: ToolRegistry, pulse: Pulse) -> Health:
         for name, spec in config.models.items()
     }
     known = {tool.name: Part(on=True) for tool in tools}
-    hosted = {name: Part(on=False, why=NOT_YET) for name in ("code_interpreter", "file_search")}
+    elsewhere = Part(on=True, why=ON_WORKERS)
+    boxes = {name: _sandbox(sandboxes.state(name)) if drives_runs else elsewhere for name in sandboxes.names()}
+    hosted = {"code_interpreter": boxes[DEFAULT_SANDBOX], "file_search": Part(on=False, why=NOT_YET)}
     return Health(
         status="ok",
         version=__version__,
         database=str(config.runtime.database),
         models=models,
-        tools=known | hosted,
+        tools=known | {name: part for name, part in hosted.items() if name not in known},  # ours goes before it
+        sandboxes=boxes,
         webhooks={spec.name: Part(on=spec.why_off is None, why=spec.why_off) for spec in config.webhooks},
         agents=[spec.id for spec in config.agents.values()],
         queue=pulse.queue,
         workers=pulse.workers,
         warnings=list(config.warnings),
     )
+
+
+def _sandbox(state: SandboxState) -> Part:
+    match state.state:
+        case "open":
+            return Part(on=True, why=state.detail)
+        case "failed":
+            return Part(on=False, why=state.detail)
+        case "opening":
+            return Part(on=True, why=BEING_TRIED)
+        case "unknown":
+            return Part(on=True, why=NOT_TRIED)
 
 
 def _about(provider: str) -> str | None:

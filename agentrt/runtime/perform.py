@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from agentrt.clock import Clock
 from agentrt.engine.commands import CallModel, RunTools
-from agentrt.engine.events import CallReturned, CallStarted, PromptTooLong, TurnFailed
-from agentrt.engine.message import ImageFilePart, ImageUrlPart, Message, TextPart, ToolCall, Usage
+from agentrt.engine.events import CallOutput, CallReturned, CallStarted, PromptTooLong, TurnFailed
+from agentrt.engine.message import Annotation, ImageFilePart, ImageUrlPart, Message, TextPart, ToolCall, Usage
 from agentrt.engine.prompt import assemble
 from agentrt.engine.run import Run
-from agentrt.engine.spec import FunctionTool, RunSpec
+from agentrt.engine.spec import CodeInterpreterTool, FileSearchTool, FunctionTool, RunSpec, ToolChoice, ToolSpec
 from agentrt.engine.tokens import (
     BYTES_PER_TOKEN,
     MESSAGE_OVERHEAD_TOKENS,
@@ -29,6 +29,7 @@ from agentrt.engine.window import ContextTooLongError, Window
 from agentrt.errors import AgentrtError, ModelError
 from agentrt.models.client import EndChunk, ModelClient, ModelRequest
 from agentrt.runtime.drive import Batch
+from agentrt.runtime.hosted import HostedName, HostedTool, Piece
 from agentrt.runtime.turn import Turn, storable
 from agentrt.toolkit.context import Context
 from agentrt.toolkit.invoke import invoke
@@ -60,12 +61,19 @@ class _Prompt(NamedTuple):
     ratio: float
 
 
+class _Offer(NamedTuple):
+    """The functions that a model is shown, and their size."""
+
+    tools: tuple[FunctionTool, ...]
+    n_bytes: int
+
+
 @dataclass(slots=True)
 class Performer:
     """Performs the commands of one run.
 
-    context_value: what the embedding program hands to its tools. is_watched: whether anybody wants the answer in
-    pieces; without, the model is asked for it whole.
+    hosted: the API's own tools, as far as this server has them. context_value: what the embedding program hands to its
+    tools. is_watched: whether anybody wants the answer in pieces; without, the model is asked for it whole.
     """
 
     history: History
@@ -76,22 +84,25 @@ class Performer:
     max_output_bytes: int = 262_144
     context_value: object = None
     is_watched: bool = True
+    hosted: Mapping[HostedName, HostedTool] = field(default_factory=dict)
     ratios: TokenRatios = field(default_factory=lambda: TokenRatios())
-    _offer: tuple[tuple[FunctionTool, ...], int] | None = field(default=None, init=False)
+    _offer: _Offer | None = field(default=None, init=False)
 
     def __call__(self, run: Run, command: CallModel | RunTools) -> AsyncGenerator[Batch, None]:
         """See drive.Perform."""
         return self._call_model(run, command) if isinstance(command, CallModel) else self._run_tools(run, command)
 
     async def _call_model(self, run: Run, command: CallModel) -> AsyncGenerator[Batch, None]:
-        turn = Turn()
+        turn = Turn(images=run.unshown_images)
         try:
             model = await self.find_model(run.spec.model)
-            prompt = await self._prompt(run, command, model)
-            async with aclosing(model.stream(self._request(run.spec, command, prompt))) as chunks:
+            offer = await self._offered(run.spec)
+            prompt = await self._prompt(run, command, model, offer)
+            async with aclosing(model.stream(_request(run.spec, command, prompt, offer, self.is_watched))) as chunks:
                 async for chunk in chunks:
                     if isinstance(chunk, EndChunk):
-                        yield turn.end(chunk, self._usage(run.spec.model, prompt, turn, chunk))
+                        usage = self._usage(run.spec.model, prompt, turn, chunk)
+                        yield turn.end(chunk, usage, await self._annotations(run, turn.text))
                         return
                     if events := turn.take(chunk):
                         yield events
@@ -106,29 +117,12 @@ class Performer:
         except AgentrtError as error:
             yield (TurnFailed(code="server_error", message=error.message),)
 
-    def _request(self, spec: RunSpec, command: CallModel, prompt: _Prompt) -> ModelRequest:
-        if command.tool_choice.mode in ("code_interpreter", "file_search"):
-            raise ModelError(f"tool_choice asks for {command.tool_choice.mode}, which this server does not offer yet.")
-        return ModelRequest(
-            model=spec.model,
-            messages=prompt.messages,
-            tools=self._offered(spec)[0],
-            tool_choice=command.tool_choice,
-            parallel_tool_calls=spec.parallel_tool_calls,
-            response_format=spec.response_format,
-            temperature=spec.temperature,
-            top_p=spec.top_p,
-            reasoning_effort=spec.reasoning_effort,
-            max_completion_tokens=command.completion_tokens_left,
-            in_pieces=self.is_watched,
-        )
-
-    async def _prompt(self, run: Run, command: CallModel, model: ModelClient) -> _Prompt:
+    async def _prompt(self, run: Run, command: CallModel, model: ModelClient, offer: _Offer) -> _Prompt:
         spec, ratio = run.spec, self.ratios.of(run.spec.model)
         context = model.context_window or _DEFAULT_CONTEXT_TOKENS
         room = context - min(command.completion_tokens_left or _ANSWER_RESERVE_TOKENS, context // 4)
         left = command.prompt_tokens_left
-        n_fixed_bytes = size_bytes(spec.instructions) + self._offered(spec)[1]
+        n_fixed_bytes = size_bytes(spec.instructions) + offer.n_bytes
         n_fixed = int(n_fixed_bytes / ratio) + MESSAGE_OVERHEAD_TOKENS
         window = Window(
             budget_tokens=(room if left is None else min(room, left)) - n_fixed,
@@ -145,15 +139,28 @@ class Performer:
             n_tokens = n_fixed + sum(estimate_tokens(message, bytes_per_token=ratio) for message in shown)
         return _Prompt(assemble(spec.instructions, shown), n_tokens, ratio)
 
-    def _offered(self, spec: RunSpec) -> tuple[tuple[FunctionTool, ...], int]:
-        """The functions that the model is shown, and their size in bytes: the same at every call of the run."""
+    async def _offered(self, spec: RunSpec) -> _Offer:
+        """What the model may call: the same at every call of the run."""
         if self._offer is None:
-            tools = tuple(self._shown(tool, spec) for tool in spec.tools if isinstance(tool, FunctionTool))
-            self._offer = tools, tools_size_bytes(tools)
+            shown = [await self._shown(tool, spec) for tool in spec.tools]
+            tools = tuple(tool for tool in shown if tool is not None)
+            self._offer = _Offer(tools, tools_size_bytes(tools))
         return self._offer
 
-    def _shown(self, function: FunctionTool, spec: RunSpec) -> FunctionTool:
-        """A function as the model is shown it: of one of the server's own, a caller need only give the name."""
+    async def _shown(self, tool: ToolSpec, spec: RunSpec) -> FunctionTool | None:
+        """A tool as the model is shown it; None for one that is not offered here."""
+        match tool:
+            case FunctionTool():
+                return self._shown_function(tool, spec)
+            case CodeInterpreterTool():
+                name: HostedName = "code_interpreter"
+            case FileSearchTool():
+                name = "file_search"
+        hosted = self.hosted.get(name) if spec.tool_type(name) == name else None
+        return None if hosted is None else await hosted.offer(spec)
+
+    def _shown_function(self, function: FunctionTool, spec: RunSpec) -> FunctionTool:
+        """Of one of the server's own functions, a caller need only give the name."""
         if function.description and function.parameters:
             return function
         tool = self.tools.get(function.name) if function.name in spec.server_tools else None
@@ -164,6 +171,13 @@ class Performer:
             description=function.description or tool.description,
             parameters=function.parameters or tool.parameters,
         )
+
+    async def _annotations(self, run: Run, text: str) -> tuple[Annotation, ...]:
+        found: list[Annotation] = []
+        for name, tool in self.hosted.items():
+            if text and run.spec.tool_type(name) == name:
+                found += await tool.annotate(run, text)
+        return tuple(sorted(found, key=lambda annotation: annotation.start))
 
     def _usage(self, model: str, prompt: _Prompt, turn: Turn, chunk: EndChunk) -> Usage:
         """What the server counted, and a lesson for our estimates; else the estimates."""
@@ -177,28 +191,50 @@ class Performer:
         yield tuple(CallStarted(call_id=call.id) for _, call in command.calls)
         if len(command.calls) == 1:
             index, call = command.calls[0]
-            yield (await self._run_tool(run, command.step_id, index, call),)
+            async with aclosing(self._call(run, command.step_id, index, call)) as pieces:
+                async for piece in pieces:
+                    yield (piece,)
             return
         slots = asyncio.Semaphore(self.max_parallel_tools if run.spec.parallel_tool_calls else 1)
-        returned: asyncio.Queue[CallReturned] = asyncio.Queue()
+        happened: asyncio.Queue[CallOutput | CallReturned] = asyncio.Queue()
 
         async def run_one(index: int, call: ToolCall) -> None:
-            async with slots:
-                returned.put_nowait(await self._run_tool(run, command.step_id, index, call))
+            async with slots, aclosing(self._call(run, command.step_id, index, call)) as pieces:
+                async for piece in pieces:
+                    happened.put_nowait(piece)
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run_one(index, call)) for index, call in command.calls]
             n_open = len(tasks)
             try:
                 while n_open:
-                    batch = [await returned.get()]
-                    while not returned.empty():
-                        batch.append(returned.get_nowait())
-                    n_open -= len(batch)
+                    batch = [await happened.get()]
+                    while not happened.empty():
+                        batch.append(happened.get_nowait())
+                    n_open -= sum(isinstance(piece, CallReturned) for piece in batch)
                     yield tuple(batch)
             except GeneratorExit:  # nobody wants the rest; the group would raise it on as an error of its own
                 for task in tasks:
                     task.cancel()
+
+    async def _call(
+        self, run: Run, step_id: str, index: int, call: ToolCall
+    ) -> AsyncGenerator[CallOutput | CallReturned, None]:
+        """What a call shows while it runs, and at last what it returned."""
+        type_ = run.spec.tool_type(call.name)
+        hosted = None if type_ == "function" else self.hosted.get(type_)
+        if hosted is None:
+            yield await self._run_tool(run, step_id, index, call)
+            return
+        started = self.clock.monotonic()
+        async with aclosing(hosted.run(run, call)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Piece):
+                    yield CallOutput(step_id=step_id, index=index, position=piece.position, output=piece.output)
+                else:
+                    result = replace(piece, output=storable(piece.output))
+                    duration_ms = round((self.clock.monotonic() - started) * 1000, 3)
+                    yield CallReturned(step_id=step_id, index=index, result=result, duration_ms=duration_ms)
 
     async def _run_tool(self, run: Run, step_id: str, index: int, call: ToolCall) -> CallReturned:
         spec = run.spec
@@ -218,6 +254,28 @@ class Performer:
         duration_ms = round((self.clock.monotonic() - started) * 1000, 3)
         log.debug("tool.returned", extra={"run": spec.id, "tool": call.name, "ms": duration_ms, "error": result.error})
         return CallReturned(step_id=step_id, index=index, result=result, duration_ms=duration_ms)
+
+
+def _request(spec: RunSpec, command: CallModel, prompt: _Prompt, offer: _Offer, is_watched: bool) -> ModelRequest:
+    """Raises ModelError when a tool that this server does not offer is to be called."""
+    choice = command.tool_choice
+    if choice.mode in ("code_interpreter", "file_search"):
+        if choice.mode not in (tool.name for tool in offer.tools) or spec.tool_type(choice.mode) != choice.mode:
+            raise ModelError(f"tool_choice asks for {choice.mode}, which this server does not offer.")
+        choice = ToolChoice("function", choice.mode)
+    return ModelRequest(
+        model=spec.model,
+        messages=prompt.messages,
+        tools=offer.tools,
+        tool_choice=choice,
+        parallel_tool_calls=spec.parallel_tool_calls,
+        response_format=spec.response_format,
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        reasoning_effort=spec.reasoning_effort,
+        max_completion_tokens=command.completion_tokens_left,
+        in_pieces=is_watched,
+    )
 
 
 class TokenRatios:

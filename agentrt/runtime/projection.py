@@ -9,7 +9,7 @@ import msgspec
 
 from agentrt.engine import events as ev
 from agentrt.engine.message import JsonObject, Usage
-from agentrt.engine.run import OpenStep, Run
+from agentrt.engine.run import Call, OpenStep, Run
 from agentrt.errors import FencedError, NotFoundError
 from agentrt.store.database import Tx
 from agentrt.store.messages import Message, delete_message, insert_messages, update_message
@@ -24,6 +24,7 @@ class Projection:
     def __init__(self, project: str, run: Run) -> None:
         self._project = project
         self._spec = run.spec
+        self._before = run
         self._steps: dict[str, RunStep] = {}
         self._messages: dict[str, Message] = {}
         self._step_changes: dict[str, dict[str, Any]] = {}
@@ -33,6 +34,7 @@ class Projection:
 
     def see(self, event: ev.Event, after: Run) -> None:
         """Take one event in."""
+        before, self._before = self._before, after
         at = int(event.at)
         self._at = event.at
         match event:
@@ -50,6 +52,7 @@ class Projection:
                 self._change_message(event.message_id, **change, incomplete_at=at, incomplete_reason=event.reason)
             case ev.StepCompleted() | ev.StepFailed() | ev.StepCancelled() | ev.StepExpired():
                 self._end_step(event, at)
+                self._keep_shown(event.step_id, before)
             case ev.TurnFinished() | ev.CallReturned() | ev.OutputsSubmitted() if after.tool_step is not None:
                 self._change_step(after.tool_step.id, calls=calls_json(after.tool_step))
             case _:
@@ -98,6 +101,12 @@ class Projection:
             case _:
                 assert_never(event)
 
+    def _keep_shown(self, step_id: str, before: Run) -> None:
+        """Of calls that will not return, what they have shown."""
+        step = before.tool_step
+        if step is not None and step.id == step_id and any(call.pieces for call in step.calls):
+            self._change_step(step_id, calls=calls_json(step))
+
     def _change_step(self, step_id: str, **change: Any) -> None:
         if (step := self._steps.get(step_id)) is not None:
             step.__dict__.update(change)
@@ -143,16 +152,23 @@ class Projection:
 
 
 def calls_json(step: OpenStep) -> list[JsonObject]:
-    """The calls of a tool step as its row keeps them."""
-    return [
-        {
-            "id": c.call.id,
-            "name": c.call.name,
-            "arguments": c.call.arguments,
-            "output": None if c.result is None else c.result.output,
-        }
-        for c in step.calls
-    ]
+    """The calls of a tool step as its row keeps them; `type` and `shown` only of hosted tools."""
+    return [_call_json(call) for call in step.calls]
+
+
+def _call_json(call: Call) -> JsonObject:
+    result = call.result
+    row: JsonObject = {
+        "id": call.call.id,
+        "name": call.call.name,
+        "arguments": call.call.arguments,
+        "output": None if result is None else result.output,
+    }
+    if call.type != "function":
+        row["type"] = call.type
+        if call.shown is not None:
+            row["shown"] = msgspec.to_builtins(call.shown)
+    return row
 
 
 def usage_json(usage: Usage) -> JsonObject:

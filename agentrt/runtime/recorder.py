@@ -15,10 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Bus, Dispatcher
-from agentrt.engine.events import Event, StepCreated
+from agentrt.engine.events import CallOutput, Event, StepCreated
 from agentrt.engine.loop import apply, take_back
 from agentrt.engine.run import Run, RunStatus
-from agentrt.errors import FencedError, StoreError
+from agentrt.errors import FencedError, NotFoundError, StoreError
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.projection import Projection
 from agentrt.runtime.wake import wake
@@ -59,7 +59,11 @@ def store_batch(
     is_end = after.status.is_terminal
     projection, _ = _projection(hold, before, events)
     # The thread's row before the job's, as everywhere. A run that ends keeps it locked: see release_held.
-    if not projection.take_places(tx) and is_end:
+    try:
+        has_thread_locked = projection.take_places(tx)
+    except NotFoundError as error:  # the thread was deleted, and the job with it
+        raise FencedError(f"the thread of run {hold.subject_id} is gone") from error
+    if is_end and not has_thread_locked:
         lock_thread(tx, after.spec.thread_id)
     if is_end:
         finish_held_job(tx, hold.job_id, hold.epoch)
@@ -88,7 +92,8 @@ def _projection(hold: Hold, before: Run, events: Sequence[NumberedEvent]) -> tup
     projection = Projection(hold.project, before)
     run = before
     for numbered in events:
-        if not numbered.event.is_delta:  # rows hold finished texts only
+        # Rows hold finished texts only; but what a call showed is in its step even if it never returns.
+        if not numbered.event.is_delta or isinstance(numbered.event, CallOutput):
             run = apply(run, numbered.event)
             projection.see(numbered.event, run)
     return projection, run

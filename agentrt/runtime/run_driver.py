@@ -44,8 +44,8 @@ class BegunRun:
 class RunDriver:
     """Drives runs; see JobDriver.
 
-    make_performer: (run, project) → what performs its commands. on_rest: called with the id of a run that was driven
-    to its end, or to where it waits. repeatable: names of tools declared idempotent.
+    make_performer: (run, our hold on it) → what performs its commands. on_rest: called with the id of a run that was
+    driven to its end, or to where it waits. repeatable: names of tools declared idempotent.
     lease_s: after how long without a sign of life another process takes over.
     """
 
@@ -59,7 +59,7 @@ class RunDriver:
         flusher: Flusher,
         outbox: Outbox,
         clock: Clock,
-        make_performer: Callable[[Run, str], Perform],
+        make_performer: Callable[[Run, Hold], Perform],
         on_rest: Callable[[str], None],
         lease_s: float,
         repeatable: Collection[str] = (),
@@ -156,7 +156,7 @@ class RunDriver:
 
     async def _drive(self, begun: BegunRun, interrupt: Interrupt) -> Run:
         run = begun.run
-        perform = self._make_performer(run, begun.hold.project)
+        perform = self._make_performer(run, begun.hold)
         recorder = Recorder(
             begun.hold, run, begun.log[-1].seq + 1,
             store=self._store, bus=self._bus, feeds=self._feeds, flusher=self._flusher, dispatcher=self._dispatcher,

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from agentrt.config.schema import DEFAULT_SANDBOX
 from agentrt.engine.message import JsonObject
 from agentrt.engine.spec import FunctionTool, ResponseFormat, RunSpec, ToolChoice, ToolSpec, Truncation
 from agentrt.runtime.busy import run_defaults
@@ -58,6 +59,7 @@ def make_spec(
         max_steps=defaults.max_steps or max_steps,
         position=position,
         tool_resources=tool_resources,
+        sandbox=defaults.sandbox or DEFAULT_SANDBOX,
     )
 
 

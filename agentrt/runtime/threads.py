@@ -30,6 +30,7 @@ from agentrt.store.threads import (
     insert_thread,
     list_inactive_threads,
     list_undated_threads,
+    lock_thread,
     take_positions,
     touch_thread,
     update_thread,
@@ -77,11 +78,12 @@ class Threads:
 
         def write(tx: Tx) -> None:
             find_thread(tx, project, thread_id)
+            lock_thread(tx, thread_id)  # before its jobs, as their drivers do
             live = list_live_runs(tx, thread_id)
             finish_jobs_of_thread(tx, thread_id)
             delete_thread(tx, thread_id)
             self._bus.notify(tx, "cancel", live)
-            self._bus.notify(tx, "gone", live)
+            self._bus.notify(tx, "gone", [*live, thread_id])
 
         await self._store.write(write)
 

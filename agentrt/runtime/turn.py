@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agentrt.engine.events import (
     CallDelta,
     Event,
     Finish,
+    ImageShown,
     MessageCompleted,
     MessageCreated,
     MessageStarted,
@@ -18,10 +19,14 @@ from agentrt.engine.events import (
     TextDelta,
     TurnFinished,
 )
-from agentrt.engine.message import ToolCall, Usage
+from agentrt.engine.loop import annotated
+from agentrt.engine.message import Annotation, ToolCall, Usage
 from agentrt.engine.parts import answer_parts
 from agentrt.ids import Prefix, new_id
 from agentrt.models.client import CallChunk, EndChunk, ReasoningChunk, RefusalChunk, TextChunk
+
+_MARKER_OPENS, _MARKER_CLOSES = "【", "】"
+_LONGEST_MARKER = 80
 
 
 @dataclass(slots=True)
@@ -38,10 +43,14 @@ class Turn:
     throws when a second one opens), and a message that is completed cannot be taken back, so that nothing can complete
     it while the answer may still break off. An open tool step stays open until its calls have outputs: what is said
     after them becomes a message then.
+
+    images: files that a message which begins now shows first. A marker (`【4:0†source】`) is not cut in pieces.
     """
 
-    def __init__(self, make_id: Callable[[Prefix], str] = new_id) -> None:
+    def __init__(self, make_id: Callable[[Prefix], str] = new_id, *, images: Sequence[str] = ()) -> None:
         self._make_id = make_id
+        self._images = tuple(images)
+        self._held = ""  # the beginning of what may become a marker
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[_Call] = []
@@ -61,14 +70,22 @@ class Turn:
             case ReasoningChunk():
                 return ()
 
-    def end(self, chunk: EndChunk, usage: Usage) -> tuple[Event, ...]:
-        """The last events of the turn."""
-        text, refusal = "".join(self._text), "".join(self._refusal)
+    @property
+    def text(self) -> str:
+        """What was said so far, without refusals."""
+        return "".join(self._text)
+
+    def end(self, chunk: EndChunk, usage: Usage, annotations: tuple[Annotation, ...] = ()) -> tuple[Event, ...]:
+        """The last events of the turn. annotations: of its text."""
+        text, refusal = self.text, "".join(self._refusal)
         is_whole = chunk.finish_reason in ("stop", "tool_calls")
         calls = self._made_calls() if is_whole else ()
-        events: list[Event] = []
+        events: list[Event] = [*self._release()]
+        if self._message_id:
+            events += annotated(self._message_id, len(self._images), annotations)
         if calls and self._message_id:
-            events.append(MessageCompleted(message_id=self._message_id, parts=answer_parts(text, refusal)))
+            parts = answer_parts(text, refusal, images=self._images, annotations=annotations)
+            events.append(MessageCompleted(message_id=self._message_id, parts=parts))
             events.append(StepCompleted(step_id=self._message_step_id, usage=Usage()))
         if calls and not self._tool_step_id:
             events.extend(self._open_tool_step())
@@ -88,6 +105,7 @@ class Turn:
                 refusal=refusal,
                 calls=calls,
                 usage=usage,
+                annotations=annotations,
                 is_usage_estimated=chunk.usage is None,
                 late_step_id=self._make_id("step") if is_late else "",
                 late_message_id=self._make_id("msg") if is_late else "",
@@ -113,10 +131,20 @@ class Turn:
         if self._tool_step_id:
             return ()
         opening = () if self._message_id else self._open_message()
+        held = self._release() if is_refusal else ()
+        if not is_refusal:
+            text, self._held = _without_open_marker(self._held + text)
+        return (*opening, *held, *((self._delta(text, is_refusal=is_refusal),) if text else ()))
+
+    def _release(self) -> tuple[Event, ...]:
+        """What was held back and is no marker after all."""
+        held, self._held = self._held, ""
+        return (self._delta(held, is_refusal=False),) if held else ()
+
+    def _delta(self, text: str, *, is_refusal: bool) -> TextDelta:
         # A refusal is a part of its own, behind the text if there is one.
-        part = 1 if is_refusal and self._text else 0
-        delta = TextDelta(message_id=self._message_id, text=text, part=part, is_refusal=is_refusal)
-        return (*opening, delta)
+        part = len(self._images) + (1 if is_refusal and self._text else 0)
+        return TextDelta(message_id=self._message_id, text=text, part=part, is_refusal=is_refusal)
 
     def _call(self, chunk: CallChunk) -> tuple[Event, ...]:
         while len(self._calls) <= chunk.index:
@@ -144,6 +172,7 @@ class Turn:
             StepStarted(step_id=self._message_step_id),
             MessageCreated(message_id=self._message_id, step_id=self._message_step_id),
             MessageStarted(message_id=self._message_id),
+            *(ImageShown(message_id=self._message_id, part=i, file_id=file) for i, file in enumerate(self._images)),
         )
 
     def _open_tool_step(self) -> tuple[Event, ...]:
@@ -152,6 +181,14 @@ class Turn:
             StepCreated(step_id=self._tool_step_id, type="tool_calls"),
             StepStarted(step_id=self._tool_step_id),
         )
+
+
+def _without_open_marker(text: str) -> tuple[str, str]:
+    """The text up to a marker that is not complete yet, and the rest."""
+    begins = text.rfind(_MARKER_OPENS)
+    if begins < 0 or _MARKER_CLOSES in text[begins:] or len(text) - begins > _LONGEST_MARKER:
+        return text, ""
+    return text[:begins], text[begins:]
 
 
 def _call_deltas(step_id: str, chunk: CallChunk, call_id: str) -> list[Event]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import BigInteger, Index, bindparam, delete, select, text, update
 from sqlmodel import Field
 
 from agentrt.store.database import ID_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
-from agentrt.store.records import fetch_all, fetch_owned, insert_records, table_of
+from agentrt.store.records import fetch_all, fetch_one, fetch_owned, insert_records, table_of
 from agentrt.store.statements import Statement
 
 
@@ -79,6 +79,16 @@ def insert_file(tx: Tx, file: File) -> None:
 def find_file(tx: Tx, project: str, file_id: str) -> File:
     """Raises NotFoundError."""
     return fetch_owned(tx, _by_id, File, file_id, kind="file", project=project)
+
+
+def find_files(tx: Tx, project: str, file_ids: Iterable[str]) -> dict[str, File]:
+    """The files with these ids, by id; those that the project does not have are left out."""
+    found = {}
+    for file_id in file_ids:
+        file = fetch_one(tx, _by_id, File, {"id": file_id})
+        if file is not None and file.project == project:
+            found[file_id] = file
+    return found
 
 
 def list_files(tx: Tx, project: str, query: PageQuery, *, purpose: str | None = None) -> Page[File]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import BigInteger, Tuple, bindparam, select, tuple_
 
-from agentrt.engine.message import Message, Part, Role, TextPart, ToolCall, ToolResult, tool_answer
+from agentrt.engine.message import ImageFilePart, Message, Part, Role, TextPart, ToolCall, ToolResult, tool_answer
 from agentrt.store.database import Tx
 from agentrt.store.messages import MessageTable
 from agentrt.store.records import table_of
@@ -78,7 +78,10 @@ def read_history(tx: Tx, thread_id: str, *, before: tuple[int, int] | None, limi
 def _message(role: str, parts: list[object]) -> Message:
     if len(parts) == 1 and isinstance(parts[0], dict) and parts[0].get("type") == "text":  # nearly every message
         return Message(Role(role), (TextPart(str(parts[0]["text"])),))
-    return Message(Role(role), msgspec.convert(parts, tuple[Part, ...]))
+    read = msgspec.convert(parts, tuple[Part, ...])
+    if role == Role.ASSISTANT:  # models take images from users only
+        read = tuple(TextPart(f"[image {p.file_id}]") if isinstance(p, ImageFilePart) else p for p in read)
+    return Message(Role(role), read)
 
 
 def _calls(calls: list[dict[str, str | None]]) -> tuple[Message, ...]:

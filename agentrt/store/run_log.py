@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from agentrt.engine.events import CallDelta, Event, TextDelta
+from agentrt.engine.events import CallDelta, CallOutput, Event, TextDelta
+from agentrt.engine.message import Logs
 from agentrt.store.database import Tx
 from agentrt.store.run_events import NumberedEvent, read_events
 
@@ -65,6 +66,8 @@ class _Pile:
             event = replace(event, text=whole)
         elif isinstance(event, CallDelta):
             event = replace(event, arguments=whole)
+        elif isinstance(event, CallOutput) and isinstance(event.output, Logs):
+            event = replace(event, output=Logs(whole))
         return LogEntry(*self._place, event, len(self._pieces))
 
 
@@ -75,6 +78,8 @@ def _target(event: Event) -> tuple[object, ...] | None:
             return event.message_id, event.part, event.is_refusal
         case CallDelta():
             return event.step_id, event.index
+        case CallOutput(output=Logs()):
+            return event.step_id, event.index, event.position
         case _:
             return None
 
@@ -85,5 +90,7 @@ def _piece(event: Event) -> str:
             return event.text
         case CallDelta():
             return event.arguments
+        case CallOutput(output=Logs(text)):
+            return text
         case _:
             return ""

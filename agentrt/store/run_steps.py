@@ -19,8 +19,8 @@ IS_TOOL_STEP = text("type = 'tool_calls'")
 
 class RunStep(Record):
     """message_id only of type message_creation. calls, of type tool_calls: `[{id, name, arguments, output}]`,
-    output null while the call has none. pos, turn_pos as in messages. A step goes with its run, and that with its
-    thread."""
+    output null while the call has none; those of hosted tools have a `type`, and what they show as `shown`.
+    pos, turn_pos as in messages. A step goes with its run, and that with its thread."""
 
     id: str = Field(primary_key=True, sa_type=ID_COLUMN)
     project: str = Field(sa_type=ID_COLUMN)

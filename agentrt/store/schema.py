@@ -10,6 +10,7 @@ from agentrt.store.database import Record
 
 TABLE_MODULES = (
     "assistants",
+    "code_sessions",
     "commit_markers",
     "disabled_webhooks",
     "files",

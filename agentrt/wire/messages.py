@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from agentrt.engine.message import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart
+from agentrt.engine import message as engine
+from agentrt.engine.message import Annotation, ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart
 from agentrt.wire.base import (
     MAX_TEXT,
     Body,
@@ -234,8 +235,22 @@ def read_content(content: ContentRequest) -> tuple[Part, ...]:
 
 
 def render_content(parts: Iterable[Part]) -> list[ContentObject]:
-    """Always parts, of callers' and of assistants' messages alike; texts without annotations."""
+    """Always parts, of callers' and of assistants' messages alike."""
     return [_render_part(part) for part in parts]
+
+
+def render_annotation(annotation: Annotation) -> FileCitation | FilePath:
+    text, start, end = annotation.text, annotation.start, annotation.end
+    reference: FileReference = {"file_id": annotation.file_id}
+    if isinstance(annotation, engine.FileCitation):
+        return {
+            "type": "file_citation",
+            "text": text,
+            "file_citation": reference,
+            "start_index": start,
+            "end_index": end,
+        }
+    return {"type": "file_path", "text": text, "file_path": reference, "start_index": start, "end_index": end}
 
 
 def _read_part(part: PartRequest) -> Part:
@@ -252,8 +267,9 @@ def _read_part(part: PartRequest) -> Part:
 
 def _render_part(part: Part) -> ContentObject:
     match part:
-        case TextPart(text=text):
-            return {"type": "text", "text": {"value": text, "annotations": []}}
+        case TextPart(text=text, annotations=annotations):
+            found = [render_annotation(annotation) for annotation in annotations]
+            return {"type": "text", "text": {"value": text, "annotations": found}}
         case RefusalPart(refusal=text):
             return {"type": "refusal", "refusal": text}
         case ImageUrlPart(url=url, detail=detail):

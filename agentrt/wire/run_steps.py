@@ -51,10 +51,21 @@ class CodeCall(TypedDict):
     outputs: list[CodeLogs | CodeImage]
 
 
+class CodeCost(TypedDict):
+    """What the code took: elapsed time, processor time, memory at most."""
+
+    wall_ms: float
+    cpu_ms: float
+    max_rss_bytes: int
+
+
 class CodeCallObject(TypedDict):
+    """agentrt: when the code has run."""
+
     id: str
     type: Literal["code_interpreter"]
     code_interpreter: CodeCall
+    agentrt: NotRequired[CodeCost]
 
 
 class SearchRanking(TypedDict):

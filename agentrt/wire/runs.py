@@ -171,11 +171,21 @@ class TruncationObject(TypedDict):
     last_messages: int | None
 
 
+class CodeUsageObject(TypedDict):
+    """What the code of a run took, all calls together; max_rss_bytes is the most of any."""
+
+    calls: int
+    wall_ms: float
+    cpu_ms: float
+    max_rss_bytes: int
+
+
 class RunExtension(TypedDict, total=False):
     """What the contract has no field for. cost_usd: of the run's model calls, once it has ended, when the model has a
-    price. retry_of: the run that this one repeats."""
+    price. code_interpreter: what its code took, once it has ended. retry_of: the run that this one repeats."""
 
     cost_usd: float
+    code_interpreter: CodeUsageObject
     retry_of: str
 
 

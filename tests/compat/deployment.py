@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -117,6 +119,8 @@ add = {{ python = "tools/tools.py:add" }}
 explode = {{ python = "tools/tools.py:explode" }}
 take_time = {{ python = "tools/tools.py:take_time" }}
 note = {{ python = "tools/tools.py:note" }}
+[sandboxes.python]
+{sandbox}
 [agents.declared]
 id = "asst_declared"
 name = "Declared"
@@ -129,10 +133,20 @@ tools = ["add"]
 class Deployment:
     """`agentrt serve` in a folder. start, kill, stop, and start again: the folder stays.
 
-    database: a URL, of PostgreSQL; else SQLite in the folder.
+    database: a URL, of PostgreSQL; else SQLite in the folder. sandbox: the keys of [sandboxes.python].
     """
 
-    def __init__(self, folder: Path, *, models_url: str, run_expiry: str = "10m", database: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        models_url: str,
+        run_expiry: str = "10m",
+        database: str = "",
+        sandbox: str = 'driver = "unsafe-local"',
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = _environment() | dict(environment or {})
         self.folder = folder
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -142,6 +156,7 @@ class Deployment:
             _PROJECT.format(
                 models_url=models_url,
                 run_expiry=run_expiry,
+                sandbox=sandbox,
                 database=f'database = "{database}"' if database else "",
                 key=KEY,
                 other_key=OTHER_KEY,
@@ -157,12 +172,18 @@ class Deployment:
         """All that the service has written so far."""
         return (self.folder / "log.txt").read_text(errors="replace")
 
+    def twin(self) -> Deployment:
+        """Another process on the same folder and database, not started yet."""
+        found = copy.copy(self)
+        found.port, found._process = _free_port(), None
+        return found
+
     def start(self) -> None:
         """Start; returns when /healthz answers 200."""
         command = [sys.executable, "-m", "agentrt", "serve", "--log-format", "json"]
         command += ["--config", str(self.folder / "agents.toml"), "--port", str(self.port)]
         with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self.folder, env=_environment(), stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=log, stderr=log)
         deadline = time.monotonic() + _READY_WITHIN_S
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -50,12 +50,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, stage: FakeModelServer) ->
 
 @pytest.fixture
 def deploy(tmp_path: Path, stage: FakeModelServer) -> Iterator[Callable[..., Deployment]]:
-    """Makes services of the test's own, not started yet: `deploy(run_expiry="2s")`."""
+    """Makes services of the test's own, not started yet: `deploy(run_expiry="2s")`, `deploy(beside=the_first)`."""
     made: list[Deployment] = []
 
-    def make(*, run_expiry: str = "10m", database: str = "") -> Deployment:
+    def make(*, beside: Deployment | None = None, **given: Any) -> Deployment:
         folder = tmp_path / f"project{len(made)}"
-        made.append(Deployment(folder, models_url=stage.url, run_expiry=run_expiry, database=database))
+        made.append(beside.twin() if beside else Deployment(folder, models_url=stage.url, **given))
         return made[-1]
 
     yield make

@@ -6,6 +6,7 @@ of runs can be on at once, and a call that is made again gets the same answer.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -34,6 +35,52 @@ NOTE = ToolCall("call_note", "note", '{"text": "once"}')
 SLOW = ToolCall("call_slow", "take_time", '{"seconds": 30}')
 BOOM = ToolCall("call_boom", "explode", "{}")
 
+CODE = """import csv, struct, zlib
+rows = list(csv.DictReader(open("sales.csv")))
+total = sum(int(row["amount"]) for row in rows)
+print("rows:", len(rows))
+with open("summary.csv", "w") as file:
+    file.write(f"total\\n{total}\\n")
+
+class Picture:
+    def _repr_png_(self):
+        def chunk(name, data):
+            return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+        pixel = chunk(b"IDAT", zlib.compress(b"\\0\\7"))
+        return b"\\x89PNG\\r\\n\\x1a\\n" + head + pixel + chunk(b"IEND", b"")
+
+    def __repr__(self):
+        return ""
+
+Picture()"""
+"""Reads a file, prints, writes a file and draws, without any package."""
+
+CODE_ANSWER = "The total is 60: [summary](sandbox:/mnt/data/summary.csv)."
+ANALYSE = """import csv
+from pathlib import Path
+text = Path("sales.csv").read_text()
+total = sum(int(row["amount"]) for row in csv.DictReader(text.splitlines()))
+print("total:", total)
+Path("summary.csv").write_text(f"total\\n{total}\\n")
+"""
+"""In what every driver has."""
+
+PLOT = """
+import matplotlib.pyplot as plt
+plt.bar(["jan", "feb", "mar"], [10, 20, 30])
+plt.show()
+"""
+GO_ON = """
+import os
+try:
+    print("total is", total)
+except NameError:
+    print("total is gone")
+print(sorted(os.listdir()))
+"""
+_CODE_ARGUMENTS = json.dumps({"code": CODE})
+
 STORY = "Once upon a time there was a stream that nobody could lose. " * 3
 
 SLOW_S = 0.02
@@ -42,6 +89,10 @@ SLOW_S = 0.02
 
 def _more(index: int, arguments: str) -> dict[str, object]:
     return delta(tool_calls=[{"index": index, "function": {"arguments": arguments}}])
+
+
+def _code(call_id: str, code: str) -> ToolCall:
+    return ToolCall(call_id, "code_interpreter", json.dumps({"code": code}))
 
 
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19}
@@ -56,6 +107,19 @@ PLAYS: Mapping[str, tuple[Answer, ...]] = {
     "hello": (text("Hello there, how are you?", n_chunks=8),),
     "one_call": (calls(WEATHER), text("It is 4 °C in Oslo.", n_chunks=4)),
     "two_calls": (calls(WEATHER, RAIN), text("It is 4 °C, and it may rain.", n_chunks=5, usage=(40, 9))),
+    "code": (
+        stream(
+            delta(tool_calls=[{"index": 0, "id": "call_code", "type": "function",
+                               "function": {"name": "code_interpreter", "arguments": ""}}]),
+            *(_more(0, _CODE_ARGUMENTS[begin:begin + 40]) for begin in range(0, len(_CODE_ARGUMENTS), 40)),
+            delta("tool_calls"),
+            {"choices": [], "usage": _USAGE},
+        ),
+        text(CODE_ANSWER, n_chunks=6),
+    ),
+    "analyse": (calls(_code("call_analyse", ANALYSE)), text(CODE_ANSWER)),
+    "plot": (calls(_code("call_plot", ANALYSE + PLOT)), text(CODE_ANSWER)),
+    "go_on": (calls(_code("call_go_on", GO_ON)), text(CODE_ANSWER)),
     "two_rounds": (calls(WEATHER), calls(RAIN), text("Cold and wet.", n_chunks=3)),
     "words_and_call": (calls(WEATHER, text="Let me look."), text("It is 4 °C.", n_chunks=2)),
     "call_and_words": (
@@ -179,6 +243,8 @@ def play(request: ReceivedRequest) -> Answer:
     assert isinstance(messages, list)
     match = _NAME.search(_text(messages[0])) if messages else None
     answers = PLAYS.get(match[1]) if match else None
+    if match is not None and match[1] == "obey":
+        answers = _obedience(next((_text(message) for message in reversed(messages) if _is_user(message)), ""))
     if answers is None:
         return error(400, "No play is named in the instructions.")
     n_done = 0
@@ -194,6 +260,14 @@ def play(request: ReceivedRequest) -> Answer:
     return answer
 
 
+def _obedience(asked: str) -> tuple[Answer, ...]:
+    """The play `obey`: what the user last said is code to call. `---` on a line parts calls of one turn, `===` the
+    answer from them."""
+    code, _, answer = asked.partition("\n===\n")
+    made = [_code(f"call_obey_{n}", part) for n, part in enumerate(code.split("\n---\n"))]
+    return calls(*made), text(answer or "Done.")
+
+
 _seen: set[str] = set()
 
 
@@ -203,6 +277,10 @@ def _is_first(messages: list[JsonValue]) -> bool:
     is_first = talk not in _seen
     _seen.add(talk)
     return is_first
+
+
+def _is_user(message: JsonValue) -> bool:
+    return isinstance(message, dict) and message.get("role") == "user"
 
 
 def _text(message: JsonValue) -> str:

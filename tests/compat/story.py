@@ -145,6 +145,7 @@ class _Reader:
     """Joins a stream as the SDKs do, and holds it against what the finished objects say."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
+    marks: dict[str, list[Json]] = field(default_factory=dict)
     calls: dict[str, list[Json]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     usage: list[Json] = field(default_factory=list)
@@ -179,9 +180,17 @@ class _Reader:
             _need(data["id"] not in self.texts, "a message is created twice")
             self.texts[data["id"]] = []
         elif status in ("completed", "incomplete"):
-            said = [part["text"]["value"] if part["type"] == "text" else part["refusal"] for part in data["content"]]
+            said = [_said(part) for part in data["content"]]
             joined = self.texts[data["id"]]
             _need(said == (joined or [""]), f"the deltas say {joined}, the message {said}")
+            marks = [mark for part in data["content"] for mark in part.get("text", {}).get("annotations", [])]
+            told = self.marks.get(data["id"], [])
+            if status == "completed":
+                _need(marks == told, f"the deltas annotate {told}, the message {marks}")
+            for part in data["content"]:
+                for mark in part.get("text", {}).get("annotations", []):
+                    place = slice(mark["start_index"], mark["end_index"])
+                    _need(part["text"]["value"][place] == mark["text"], f"not what stands there: {mark}")
 
     def _step(self, status: str, data: Json) -> None:
         step_id, details = data["id"], data["step_details"]
@@ -200,6 +209,10 @@ class _Reader:
         _need(len(joined) == len(said), f"{len(joined)} calls in the deltas, {len(said)} in the step")
         for ours, theirs in zip(joined, said, strict=True):
             _need(ours["id"] == theirs["id"], "a call's id differs")
+            _need(ours["type"] == theirs["type"], "a call's type differs")
+            if ours["type"] != "function":
+                _same_hosted(ours, theirs)
+                continue
             for name in ("name", "arguments"):
                 _need(ours[name] == theirs["function"][name], f"a call's {name} differs: {ours} and {theirs}")
 
@@ -207,13 +220,23 @@ class _Reader:
         if event.name == "thread.message.delta":
             for part in event.data["delta"]["content"]:
                 self._join_part(self.texts[event.data["id"]], part)
+                for mark in part.get("text", {}).get("annotations", []):
+                    marks = self.marks.setdefault(event.data["id"], [])
+                    _need(mark["index"] == len(marks), f"an annotation is left out: {mark}")
+                    marks.append({name: value for name, value in mark.items() if name != "index"})
             return
         for call in event.data["delta"]["step_details"]["tool_calls"]:
             calls = self.calls[event.data["id"]]
-            if call["index"] == len(calls):
+            if call["type"] == "code_interpreter":
+                _join_code(calls, call)
+            elif call["type"] == "file_search":
+                _need(call == {"index": len(calls), "id": call["id"], "type": "file_search", "file_search": {}},
+                      f"not a search: {call}")  # fmt: skip
+                calls.append({"id": call["id"], "type": "file_search"})
+            elif call["index"] == len(calls):
                 function = call["function"]
                 _need(call["type"] == "function" and function["output"] is None, f"not the head of a call: {call}")
-                calls.append({"id": call["id"], "name": function["name"], "arguments": function["arguments"]})
+                calls.append({"type": "function", "id": call["id"], **function})
             else:
                 _need(call["index"] < len(calls), f"a call is left out: {call}")
                 _need("id" not in call and "name" not in call["function"], f"SDKs glue what is repeated: {call}")
@@ -223,10 +246,53 @@ class _Reader:
     def _join_part(parts: list[str], part: Json) -> None:
         is_new = part["index"] == len(parts)
         _need(is_new or part["index"] < len(parts), f"a part is left out: {part}")
+        if part["type"] == "image_file":
+            _need(is_new, f"an image comes twice: {part}")
+            parts.append(_said(part))
+            return
+        if part["type"] == "text" and "value" not in part["text"]:
+            _need(not is_new and part["text"].keys() == {"annotations"}, f"nothing is said: {part}")
+            return
         if part["type"] == "text":
             _need(("annotations" in part["text"]) == is_new, "annotations belong into a part's first delta")
         value = part["text"]["value"] if part["type"] == "text" else part["refusal"]
         parts[part["index"] :] = [(parts[part["index"]] if not is_new else "") + value, *parts[part["index"] + 1 :]]
+
+
+def _said(part: Json) -> str:
+    match part["type"]:
+        case "text":
+            return str(part["text"]["value"])
+        case "image_file":
+            return f"image {part['image_file']['file_id']}"
+        case _:
+            return str(part["refusal"])
+
+
+def _join_code(calls: list[Json], call: Json) -> None:
+    code = call["code_interpreter"]
+    if call["index"] == len(calls):
+        _need(code.keys() == {"input", "outputs"} and code["outputs"] == [], f"not the head of a call: {call}")
+        calls.append({"type": "code_interpreter", "id": call["id"], "input": code["input"], "outputs": []})
+        return
+    _need(call["index"] < len(calls) and "id" not in call, f"SDKs glue what is repeated: {call}")
+    joined = calls[call["index"]]
+    joined["input"] += code.get("input", "")
+    for output in code.get("outputs", []):
+        outputs, place = joined["outputs"], output["index"]
+        bare = {name: value for name, value in output.items() if name != "index"}
+        if place == len(outputs):
+            outputs.append(bare)
+        else:
+            _need(place == len(outputs) - 1 and output["type"] == "logs", f"an output is out of place: {output}")
+            outputs[place]["logs"] += output["logs"]
+
+
+def _same_hosted(ours: Json, theirs: Json) -> None:
+    if ours["type"] == "code_interpreter":
+        code = theirs["code_interpreter"]
+        _need(ours["input"] == code["input"], f"the code differs: {ours} and {theirs}")
+        _need(ours["outputs"] == code["outputs"], f"the outputs differ: {ours} and {theirs}")
 
 
 def _need(condition: bool, why: str) -> None:

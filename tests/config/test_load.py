@@ -79,6 +79,26 @@ options = { folder = "docs", depth = 3 }
 [tools.installed]
 python = "json.tool:main"
 
+[sandboxes.science]
+driver = "docker"
+preset = "network"
+image = "registry.example.com/science:3"
+packages = ["scipy>=1.14", "pandas[excel]==2.2.3"]
+memory = "1GB"
+cpus = 2
+processes = 64
+disk = "100MB"
+timeout = "2m"
+network = ["pypi.org", "*.example.com:8080"]
+environment = { TZ = "UTC" }
+runtime = "runsc"
+pool = { warm = 1, max = 3, ttl = 0, life = "1d" }
+
+[sandboxes.small]
+preset = "strict"
+build = "boxes/small"
+cpus = 1
+
 [agents.helper]
 id = "asst_old"
 name = "Helper"
@@ -86,6 +106,7 @@ description = "Helps."
 model = "fast"
 instructions_file = "prompts/helper.md"
 tools = ["look", "code_interpreter"]
+sandbox = "small"
 temperature = 1
 top_p = 0.5
 reasoning_effort = "low"
@@ -124,6 +145,7 @@ message = "Look."
 def everything(project: ProjectFolder) -> Config:
     project.write("tools/x.py", "def look_up() -> None: ...\n")
     project.write("prompts/helper.md", "You help.\n")
+    project.write("boxes/small/Dockerfile", "FROM scratch\n")
     return project.load(EVERYTHING, PGPASSWORD="pg-pass", WEB_KEY="web-key-of-some-length", OPENAI_API_KEY="sk-1")
 
 
@@ -205,7 +227,7 @@ def test_an_agent_has_all_that_an_assistant_has(everything: Config) -> None:
     assert (helper.name, helper.id, helper.display_name) == ("helper", "asst_old", "Helper")
     assert (helper.description, helper.model) == ("Helps.", "fast")
     assert helper.instructions == "You help.\n"
-    assert helper.tools == ("look", "code_interpreter")
+    assert (helper.tools, helper.sandbox) == (("look", "code_interpreter"), "small")
     assert (helper.temperature, helper.top_p, helper.reasoning_effort) == (1, 0.5, "low")
     assert helper.response_format == AnswerFormat(type="json_object")
     assert (helper.tool_choice, helper.parallel_tool_calls) == ("look", False)

@@ -180,7 +180,6 @@ def test_each_problem_names_place_reason_and_remedy(
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ('[sandboxes.python]\ndriver = "auto"\n', "sandboxes"),
         ('[vector_stores.handbook]\nfolders = ["docs"]\n', "vector_stores"),
         ("[runtime]\ntelemetry = { record_content = false }\n", "runtime.telemetry"),
         ("[server]\nui = true\n", "server.ui"),
@@ -192,7 +191,6 @@ def test_each_problem_names_place_reason_and_remedy(
         ('[tools.t]\npython = "a:b"\nenv = []\n', "tools.t.env"),
         ('[tools.t]\npython = "a:b"\nrun_in = "process"\n', "tools.t.run_in"),
         ('[tools.t]\npython = "a:b"\nmcp = {}\n', "tools.t.mcp"),
-        ('[agents.a]\nmodel = "demo"\nsandbox = "python"\n', "agents.a.sandbox"),
         ('[agents.a]\nmodel = "demo"\nhandoffs = []\n', "agents.a.handoffs"),
         ('[agents.a]\nmodel = "demo"\nvector_stores = []\n', "agents.a.vector_stores"),
         ('[agents.a]\nmodel = "demo"\nlimits.usd_per_run = 1.0\n', "agents.a.limits.usd_per_run"),
@@ -200,6 +198,14 @@ def test_each_problem_names_place_reason_and_remedy(
 )
 def test_what_a_later_release_will_have_is_refused_by_name(project: ProjectFolder, text: str, key: str) -> None:
     assert f"{key}: not available in this release\n" in project.problem(text)
+
+
+def test_an_agents_sandbox_must_be_there(project: ProjectFolder) -> None:
+    text = '[sandboxes.science]\nmemory = "1GB"\n[agents.a]\nmodel = "demo"\nsandbox = "sience"\n'
+    problem = project.problem(text)
+    assert 'agents.a.sandbox: there is no sandbox "sience"' in problem
+    assert 'did you mean "science"?' in problem
+    assert project.load(text.replace("sience", "python")).agents["a"].sandbox == "python"
 
 
 def test_a_provider_of_a_later_release_is_refused_by_name(project: ProjectFolder) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agentrt.engine import events as ev
 from agentrt.engine.commands import CallModel, Conclude, Done, RunTools, Wait
 from agentrt.engine.fold import fold
 from agentrt.engine.loop import apply, next_command, recover
-from agentrt.engine.message import Role, ToolResult, Usage
+from agentrt.engine.message import CodeShown, Image, ImageFilePart, Role, ToolCall, ToolResult, Usage
 from agentrt.engine.prompt import assemble
 from agentrt.engine.run import TERMINAL, TRANSITIONS, Run, RunStatus
+from agentrt.engine.spec import CodeInterpreterTool
 from tests.engine.runs import calls, new_run, opens_message, says
 
-_names = st.lists(st.sampled_from(["local", "remote", "unknown"]), min_size=1, max_size=3)
+_names = st.lists(st.sampled_from(["local", "remote", "unknown", "code_interpreter"]), min_size=1, max_size=3)
 
 
 class Play:
@@ -23,6 +25,8 @@ class Play:
     def __init__(self, data: st.DataObject) -> None:
         self.draw = data.draw
         self.run = new_run(max_steps=4, max_prompt_tokens=self.draw(st.sampled_from([None, 256])))
+        spec = replace(self.run.spec, tools=(*self.run.spec.tools, CodeInterpreterTool()))
+        self.run = replace(self.run, spec=spec)
         self.log: list[ev.Event] = [ev.RunCreated(spec=self.run.spec), ev.RunQueued()]
         self.n = 0
 
@@ -59,13 +63,21 @@ class Play:
             case RunTools():
                 self.tell(*(ev.CallStarted(call_id=call.id) for _, call in command.calls))
                 for index, call in self.draw(st.permutations(command.calls))[: self.draw(st.integers(0, 3))]:
-                    result = ToolResult(call.id, "done")
-                    self.tell(ev.CallReturned(step_id=command.step_id, index=index, result=result))
+                    self.returned(command.step_id, index, call)
                 if next_command(self.run) == command:
                     self.tell(*recover(self.run))
             case CallModel():
                 self.turn()
         return True
+
+    def returned(self, step_id: str, index: int, call: ToolCall) -> None:
+        """A call's result; code draws an image."""
+        shown = None
+        if call.name == "code_interpreter":
+            image = Image(f"file-{call.id}")
+            self.tell(ev.CallOutput(step_id=step_id, index=index, position=0, output=image))
+            shown = CodeShown(outputs=(image,))
+        self.tell(ev.CallReturned(step_id=step_id, index=index, result=ToolResult(call.id, "done", shown=shown)))
 
     def turn(self) -> None:
         self.n += 1
@@ -106,6 +118,7 @@ def test_every_run_comes_to_an_end_with_nothing_left_open(data: st.DataObject) -
     _check_steps(play.log)
     _check_usage(play.log, run)
     _check_conversation(run)
+    _check_images(play.log, run)
 
 
 def _check_steps(log: list[ev.Event]) -> None:
@@ -143,3 +156,18 @@ def _check_conversation(run: Run) -> None:
             assert open_calls == []
             open_calls = [call.id for call in message.tool_calls]
     assert open_calls == []
+
+
+def _check_images(log: list[ev.Event], run: Run) -> None:
+    drawn = [image for event in log if isinstance(event, ev.CallReturned) for image in event.result.images]
+    shown = [
+        part.file_id
+        for event in log
+        if isinstance(event, ev.MessageCompleted)
+        or (isinstance(event, ev.MessageIncomplete) and not event.is_discarded)
+        for part in event.parts
+        if isinstance(part, ImageFilePart)
+    ]
+    assert shown == drawn[: len(shown)], "each image is shown once, in the order in which they were drawn"
+    if run.status is RunStatus.COMPLETED:
+        assert shown == drawn

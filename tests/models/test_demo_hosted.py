@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import pytest
 
@@ -79,23 +80,30 @@ async def test_code_that_draws(said: str, drawn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("said", "printed"),
     [
-        ("describe sales.csv", "print(table.describe(include='all').to_string())"),
-        ("How many rows are in /mnt/data/sales.csv?", "print('rows:', len(table))"),
-        ("which columns does sales.csv have", "print('columns:', ', '.join(map(str, table.columns)))"),
-        ("average of price in sales.csv", "print(f'mean of {column}:', table[column].mean())"),
+        ("describe sales.csv", "3 rows of Month, Amount\njan, 10\nfeb, 25.5\nmar, \n"),
+        ("How many rows are in /mnt/data/sales.csv?", "rows: 3\n"),
+        ("which columns does sales.csv have", "columns: Month, Amount\n"),
+        ("average of amount in sales.csv", "mean of Amount: 17.75\n"),
+        ("What is the total of amount in sales.csv?", "sum of Amount: 35.5\n"),
+        ("median of amount in sales.csv", "median of Amount: 17.75\n"),
+        ("max amount in my spreadsheet", "sales.csv\nmax of Amount: 25.5\n"),
     ],
 )
-async def test_code_that_reads_a_table(said: str, line: str) -> None:
+async def test_code_that_reads_a_table(said: str, printed: str, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("Month,Amount\njan,10\nfeb,25.5\nmar,\n")
     code = await code_for(said)
+
+    assert "/mnt/data" in code
+    assert run(code.replace("/mnt/data", str(tmp_path))) == printed
+
+
+async def test_other_tables_are_read_with_pandas() -> None:
+    code = await code_for("average of price in sales.xlsx")
     compile(code, "<demo>", "exec")
-    assert 'table = pd.read_csv("/mnt/data/sales.csv")' in code
-    assert line in code
-
-
-async def test_the_first_table_is_taken_when_none_is_named() -> None:
-    assert 'glob("*.csv")' in await code_for("summarise my spreadsheet")
+    assert 'table = pd.read_excel("/mnt/data/sales.xlsx")' in code
+    assert "print(f'mean of {column}:', table[column].mean())" in code
 
 
 async def test_files_are_listed_when_no_search_could_read_them() -> None:
@@ -125,6 +133,13 @@ async def test_a_file_that_the_code_wrote_is_linked() -> None:
     chat = Chat(CODE)
     await chat.say("save 3, 9, 12 as out.csv")
     assert await chat.give("3 values saved.\n") == "3 values saved.\n[out.csv](sandbox:/mnt/data/out.csv)"
+
+
+async def test_what_is_added_to_an_output_for_the_model_is_not_repeated() -> None:
+    chat = Chat(CODE)
+    await chat.say("save 3, 9, 12 as out.csv")
+    output = "3 values saved.\n[This is a new session: variables are gone.]\n[Saved for the user, to be linked to: x]"
+    assert await chat.give(output) == "3 values saved.\n[out.csv](sandbox:/mnt/data/out.csv)"
 
 
 async def test_a_file_that_the_code_only_read_is_not() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from agentrt.engine.run import Run
 from agentrt.engine.spec import FunctionTool
 from agentrt.models.client import ModelClient
 from agentrt.runtime.assembly import Runtime
+from agentrt.runtime.hosted import HostedName, HostedTool
 from agentrt.runtime.leases import Role
 from agentrt.runtime.requests import NewMessage, NewRun, NewThread
 from agentrt.store.messages import list_messages
@@ -57,12 +58,9 @@ class World:
         return made.id
 
     async def run(self, thread_id: str, *texts: str, **fields: object) -> Run:
-        new = NewRun(
-            assistant_id="asst_helper",
-            tools=(local_spec(), REMOTE),
-            messages=tuple(user(text) for text in texts),
-            **fields,  # type: ignore[arg-type]
-        )
+        fields.setdefault("tools", (local_spec(), REMOTE))
+        messages = tuple(user(text) for text in texts)
+        new = NewRun(assistant_id="asst_helper", messages=messages, **fields)  # type: ignore[arg-type]
         return await self.runtime.runs.create(self.project, thread_id, new)
 
     async def rest(self, run: Run) -> Run:
@@ -115,11 +113,13 @@ def open_world(tmp_path: Path) -> Callable[..., object]:
         tools: tuple[Tool, ...] = (local,),
         extra: str = "",
         role: Role = "all",
+        hosted: Mapping[HostedName, HostedTool] | None = None,
     ) -> AsyncGenerator[World, None]:
         file = folder / "agents.toml"
         file.write_text(AGENTS + extra)
         models: dict[str, ModelClient] = {"demo": model}
-        async with Runtime(load_config(file, environ={}), tools=tools, models=models, role=role) as runtime:
+        config = load_config(file, environ={})
+        async with Runtime(config, tools=tools, models=models, role=role, hosted=hosted) as runtime:
             yield World(runtime, model)
 
     return open_in

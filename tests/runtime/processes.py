@@ -31,7 +31,7 @@ from agentrt.runtime.runs import Runs
 from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.runtime.worker import Worker
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import Ready, find_job
+from agentrt.store.jobs import Hold, Ready, find_job
 from agentrt.testing.clocks import FakeClock
 from agentrt.toolkit.context import Context
 from agentrt.toolkit.registry import ToolRegistry
@@ -264,7 +264,7 @@ class Process:
 
     # What runs do here ------------------------------------------------------------------------------------------------
 
-    def _performer(self, run: Run, project: str) -> Performer:
+    def _performer(self, run: Run, hold: Hold) -> Performer:
         async def no_image(file_id: str) -> None:
             return None
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,10 +25,7 @@ from hypothesis.stateful import (
 )
 
 from agentrt.clock import SystemClock
-from agentrt.engine import events as ev
-from agentrt.engine.events import TERMINAL_EVENTS
-from agentrt.engine.fold import fold
-from agentrt.engine.loop import INTERRUPTED
+from agentrt.engine.events import CallReturned
 from agentrt.engine.message import JsonObject, TextPart
 from agentrt.engine.run import RunStatus
 from agentrt.engine.spec import FunctionTool
@@ -39,19 +35,16 @@ from agentrt.runtime.requests import NewMessage, NewRun, NewThread
 from agentrt.runtime.threads import create_thread
 from agentrt.store.assistants import Assistant, insert_assistant
 from agentrt.store.database import Store, Tx
-from agentrt.store.jobs import Job as JobRow
-from agentrt.store.jobs import find_job
 from agentrt.store.postgres import PostgresStore
-from agentrt.store.run_events import NumberedEvent, read_events
-from agentrt.store.runs import StoredRun, load_run
+from agentrt.store.runs import load_run
 from agentrt.store.sqlite import SqliteStore
 from tests.acceptance.chaos.jobs import Call, Job, Tool, output_of
+from tests.runtime.guarantees import ACTIVE, Found, Known, check_drivers, check_end, check_run, check_tools, look
 from tests.runtime.processes import EXPIRES_AFTER_S, LEASE_S, Process, World
 
 T = TypeVar("T")
 
 HOME = "default"
-ACTIVE = ("queued", "in_progress", "requires_action", "cancelling")
 N_PROCESSES = 3
 MOST_RUNS = 4
 ROUNDS_TO_THE_END = 80
@@ -65,33 +58,6 @@ _turns = st.lists(st.lists(_tools, min_size=1, max_size=3), min_size=1, max_size
 _works = st.sampled_from(("go on", "go on", "go on", "take", "take", "take twice", "lose"))
 _chores = st.sampled_from(("beat", "reconcile", "reconcile", "flush", "sweep"))
 _waits = st.sampled_from((0.1, LEASE_S * 0.6, LEASE_S * 0.6, LEASE_S * 1.2, LEASE_S * 1.2, EXPIRES_AFTER_S / 3))
-
-
-@dataclass(slots=True)
-class Known:
-    """What callers know of a run, and what of its log was stored when we last looked."""
-
-    job: Job
-    thread_id: str
-    is_accepted: bool = False
-    is_cancel_accepted: bool = False
-    is_cancel_wanted: bool = False
-    n_submitted: int = 0
-    log: Sequence[NumberedEvent] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A run as the database has it now."""
-
-    row: StoredRun
-    log: Sequence[NumberedEvent]
-    job: JobRow | None
-
-    def ids_of(self, kind: type[ev.CallStarted] | type[ev.CallReturned]) -> set[str]:
-        """Calls of which the log has this event."""
-        events = (n.event for n in self.log if isinstance(n.event, kind))
-        return {e.call_id if isinstance(e, ev.CallStarted) else e.result.call_id for e in events}
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -287,52 +253,21 @@ class Interleavings(RuleBasedStateMachine):
         for run_id, known in self.known.items():
             assert run_id in found or not known.is_accepted, f"{run_id} was accepted, and is lost"
         for run_id, run in found.items():
-            self._check_run(run, self.known[run_id])
+            check_run(run, self.known[run_id])
+            check_drivers(run, self.world.processes)
             self.known[run_id].log = run.log
-        self._check_tools(found)
+        check_tools(found, self.known, self.world.tool_runs)
+        again = {tool_run.call_id for tool_run in self.world.tool_runs[self.n_tool_runs_seen :]} & self.returned
+        assert not again, f"{again} ran again, and had returned"
+        self.n_tool_runs_seen = len(self.world.tool_runs)
+        self.returned = {call_id for run in found.values() for call_id in run.ids_of(CallReturned)}
         for thread_id in self.threads:
             rows = [run.row for run in found.values() if run.row.thread_id == thread_id]
             assert sum(row.status in ACTIVE and not row.is_held for row in rows) <= 1, "two active runs on a thread"
         self.is_broken = False
 
-    def _check_run(self, run: Found, known: Known) -> None:
-        status, log = run.row.status, run.log
-        assert list(log[: len(known.log)]) == list(known.log), "what was stored has changed"
-        assert [n.seq for n in log] == list(range(len(log))), "the numbers have holes"
-        assert sorted(n.epoch for n in log) == [n.epoch for n in log], "the epochs do not rise"
-        ends = [n.event for n in log if isinstance(n.event, TERMINAL_EVENTS)]
-        assert len(ends) == (status not in ACTIVE), f"{status}, and {len(ends)} terminal events"
-        assert not ends or log[-1].event is ends[0], "something comes after the end"
-        assert status in ("cancelling", fold(n.event for n in log).status), "the row does not say what the log says"
-        assert not known.is_cancel_accepted or status in ("cancelling", "cancelled"), "a cancel was forgotten"
-        assert known.n_submitted <= sum(isinstance(n.event, ev.OutputsSubmitted) for n in log), "outputs were lost"
-        assert (run.job is None) == (status not in ACTIVE), f"{status}, and its job is {run.job}"
-        if run.job is not None:
-            assert run.job.epoch >= log[-1].epoch, "events of an epoch that was never taken"
-            epoch = run.job.epoch
-            drivers = [p.name for p in self.world.processes if p.worker.held().get(run.row.id) == epoch]
-            assert len(drivers) <= 1, f"{drivers} drive one run"
-
-    def _check_tools(self, found: dict[str, Found]) -> None:
-        runs = self.world.tool_runs
-        for tool_run in runs:
-            run, known = found[tool_run.run_id], self.known[tool_run.run_id]
-            assert tool_run.was_holder, f"{tool_run} began when another process held the run"
-            assert tool_run.call_id in run.ids_of(ev.CallStarted), f"{tool_run} began before that was stored"
-            name = next(call.tool for place, call in known.job.calls() if place.call_id == tool_run.call_id)
-            n_runs = sum(other.call_id == tool_run.call_id for other in runs)
-            assert name != "pay" or n_runs == 1, f"{tool_run.call_id} ran {n_runs} times"
-        again = {tool_run.call_id for tool_run in runs[self.n_tool_runs_seen :]} & self.returned
-        assert not again, f"{again} ran again, and had returned"
-        self.n_tool_runs_seen = len(runs)
-        self.returned = {call_id for run in found.values() for call_id in run.ids_of(ev.CallReturned)}
-
     async def _look(self) -> dict[str, Found]:
-        def read(tx: Tx) -> dict[str, Found]:
-            rows = [row for row in (load_run(tx, run_id) for run_id in self.known) if row is not None]
-            return {row.id: Found(row, read_events(tx, row.id), find_job(tx, row.id)) for row in rows}
-
-        return await self.store.read(read)
+        return await look(self.store, self.known)
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -343,7 +278,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.loop.run(self._come_to_the_end())
                 self.guarantees_hold()
                 for run_id, found in self.loop.run(self._look()).items():
-                    self._check_end(run_id, found)
+                    check_end(found, self.known[run_id], now=self.world.clock.now())
         finally:
             self.loop.run(self._close())
             self.loop.close()
@@ -373,21 +308,6 @@ class Interleavings(RuleBasedStateMachine):
                 process.begin(process.sweep())
             await self.world.settle()
         raise AssertionError(f"no end: {[(run.row.status, run.job) for run in (await self._look()).values()]}")
-
-    def _check_end(self, run_id: str, run: Found) -> None:
-        known, status = self.known[run_id], run.row.status
-        if status == "expired":
-            assert self.world.clock.now() >= run.row.created_at + EXPIRES_AFTER_S
-        elif status == "cancelled":
-            assert known.is_cancel_wanted
-        else:
-            assert status == "completed", run.log[-1]
-            outputs = {place.call_id: output_of(call) for place, call in known.job.calls()}
-            for numbered in run.log:
-                if isinstance(numbered.event, ev.CallReturned) and numbered.event.result.output == INTERRUPTED:
-                    outputs[numbered.event.result.call_id] = INTERRUPTED
-            answer = [n.event for n in run.log if isinstance(n.event, ev.MessageCompleted)][-1]
-            assert answer.parts == (TextPart(known.job.answer(outputs)),)
 
     async def _close(self) -> None:
         for process in list(self.world.processes):

@@ -162,7 +162,7 @@ async def test_a_run_that_nobody_can_read_holds_up_no_other_that_is_overdue(open
             )
 
         await api.runtime.store.write(harm)
-        n = await expire_runs(api.runtime.store, api.runtime._run_driver.end, now=api.runtime.clock.now())
+        n = await expire_runs(api.runtime.store, api.runtime._driving.runs.end, now=api.runtime.clock.now())
         assert n == 1
         assert [(await api.look(run)).status for run in runs] == ["queued", "expired"]
 

@@ -15,7 +15,9 @@ from agentrt.engine.message import Role
 from agentrt.errors import ModelError, NotFoundError, RunStateError, ThreadBusyError, ToolOutputsMismatchError
 from agentrt.runtime.requests import NewRun
 from agentrt.store.database import Tx
+from agentrt.store.jobs import finish_jobs_of_thread
 from agentrt.store.run_events import read_events
+from agentrt.store.threads import delete_thread
 from agentrt.testing.scripts import ScriptedModel, call, failure, raw_call, text
 from agentrt.toolkit.tool import tool
 from tests.runtime.conftest import World, local, user
@@ -231,6 +233,24 @@ async def test_deleting_a_thread_ends_its_run_and_its_followers(open_world: Open
             await followed
         with pytest.raises(NotFoundError):
             await world.look(run)
+
+
+async def test_a_driver_that_has_not_heard_of_the_deletion_is_fenced_off(
+    open_world: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    hold = asyncio.Event()
+    async with open_world(ScriptedModel(call("local", q="x") + text("", pause=hold))) as world:
+        thread = await world.thread("Hi")
+        run = await world.run(thread)
+        await world.until(run, "in_progress")
+
+        def delete(tx: Tx) -> None:
+            finish_jobs_of_thread(tx, thread)
+            delete_thread(tx, thread)
+
+        await world.runtime.store.write(delete)
+        hold.set()
+    assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == ["job.fenced"]
 
 
 async def test_another_project_sees_nothing_of_it(open_world: Open) -> None:

@@ -107,7 +107,7 @@ async def test_the_tools_of_a_run_keep_its_context_when_the_database_fails_under
         let_go.set()
         assert (await running).text == "I see."
         assert "It is Ada." in str(model.requests[-1].messages)
-        assert runtime._contexts == {}
+        assert runtime._performers.contexts == {}
 
 
 async def test_words_that_were_said_and_could_not_be_stored_are_taken_back_in_the_stream(
@@ -148,4 +148,4 @@ async def test_nothing_is_kept_of_a_run_that_could_not_be_made(tmp_path: Path) -
     async with Runtime(config) as runtime:
         with pytest.raises(NotFoundError):
             await Agent("You help.", model="demo").run("Hi", thread=runtime.thread("thread_none"), context="Ada")
-        assert runtime._contexts == {}
+        assert runtime._performers.contexts == {}

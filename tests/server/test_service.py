@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from agentrt.runtime.health import NOT_TRIED, NOT_YET
 from tests.server.api import Api, open_api
 
 MODELS = """
@@ -19,7 +22,25 @@ async def test_health_says_what_is_on_and_what_is_off_and_why(tmp_path: Path) ->
     assert health["models"]["demo"]["on"] is True
     assert health["models"]["cloud"]["on"] is False
     assert health["models"]["cloud"]["why"]
-    assert health["tools"]["code_interpreter"]["on"] is False
+    assert health["tools"]["file_search"] == {"on": False, "why": NOT_YET}
+    assert health["tools"]["code_interpreter"] == {"on": True, "why": NOT_TRIED}
+    assert health["sandboxes"] == {"python": {"on": True, "why": NOT_TRIED}}
+
+
+async def test_health_says_what_isolates_code_or_why_nothing_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    boxes = '[sandboxes.python]\ndriver = "unsafe-local"\n[sandboxes.box]\ndriver = "docker"\n'
+    async with open_api(tmp_path, MODELS + boxes) as api:
+        await api.runtime.prepare_code(timeout_s=20)
+        health = (await api.client.get("http://test/healthz")).json()
+
+    assert health["status"] == "ok"
+    assert health["tools"]["code_interpreter"] == health["sandboxes"]["python"]
+    assert health["sandboxes"]["python"]["why"].startswith("unsafe-local: Python 3.")
+    assert health["sandboxes"]["box"]["on"] is False
+    assert "run Docker or set DOCKER_HOST" in health["sandboxes"]["box"]["why"]
 
 
 async def test_health_answers_head(api: Api) -> None:

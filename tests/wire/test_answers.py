@@ -45,7 +45,7 @@ SHAPES: dict[type, tuple[str, set[str]]] = {
     run_steps.MessageCreationDetails: ("RunStepDetailsMessageCreationObject", set()),
     run_steps.ToolCallsDetails: ("RunStepDetailsToolCallsObject", set()),
     run_steps.FunctionCallObject: ("RunStepDetailsToolCallsFunctionObject", set()),
-    run_steps.CodeCallObject: ("RunStepDetailsToolCallsCodeObject", set()),
+    run_steps.CodeCallObject: ("RunStepDetailsToolCallsCodeObject", {"agentrt"}),
     run_steps.CodeLogs: ("RunStepDetailsToolCallsCodeOutputLogsObject", set()),
     run_steps.CodeImage: ("RunStepDetailsToolCallsCodeOutputImageObject", set()),
     run_steps.SearchCallObject: ("RunStepDetailsToolCallsFileSearchObject", set()),

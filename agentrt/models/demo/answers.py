@@ -18,6 +18,8 @@ _MAX_DEPTH = 4
 _FAILED = re.compile(
     r"\s{0,20}(?:[\w.]{0,60}error|failed|failure|exception|traceback|interrupted)\b(\s*:\s*(?=\S))?", re.IGNORECASE
 )
+# What agentrt adds to the output of code for the model alone.
+_NOTE = re.compile(r"^\[(?:Saved for the user|This is a new session|\d{1,3} images? )[^\n]*\]$\n?", re.MULTILINE)
 _PRINTED_EXPRESSION = re.compile(r"(?:from math import sqrt\n\n)?print\(([-+*/%(). \dsqrt]{3,200})\)")
 _ERROR_KEYS = ("error", "errors", "exception", "error_message")
 _LOG_KEYS = ("logs", "stdout", "output", "result", "text")
@@ -144,9 +146,9 @@ def _label(step: Step) -> str:
 
 def _tell_code(step: Step) -> str:
     code = str((step.arguments or {}).get("code", ""))
-    output = step.output
-    if output is None:
+    if step.output is None:
         return "The code has not returned anything yet."
+    output = _NOTE.sub("", step.output)
     failure = error_in(output)
     if failure:
         return f"The code failed: {failure}."

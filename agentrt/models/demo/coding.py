@@ -75,15 +75,15 @@ LIST_FILES = """from pathlib import Path
 
 for path in sorted(Path("/mnt/data").iterdir()):
     print(path.name, path.stat().st_size, "bytes")"""
-_FIRST_TABLE = """from pathlib import Path
+# CSV is read with what every Python has: sandboxes without pandas are common.
+_FIRST_TABLE = """import csv
+from pathlib import Path
 
-import pandas as pd
-
-paths = sorted(Path("/mnt/data").glob("*.csv"))
+paths = sorted([path for path in Path("/mnt/data").iterdir() if path.name.endswith(".csv")])
 if not paths:
-    raise SystemExit("There is no CSV file in /mnt/data.")
+    raise FileNotFoundError("There is no CSV file in /mnt/data.")
 print(paths[0].name)
-table = pd.read_csv(paths[0])"""
+table = list(csv.DictReader(paths[0].read_text().splitlines()))"""
 _ROWS = re.compile(r"\bhow many (?:rows|lines|records|entries)\b|\bnumber of (?:rows|records)\b", re.IGNORECASE)
 _COLUMNS = re.compile(r"\b(?:columns|column names|headers?|fields)\b", re.IGNORECASE)
 _OF_COLUMN = re.compile(
@@ -92,10 +92,16 @@ _OF_COLUMN = re.compile(
     re.IGNORECASE,
 )
 _COLUMN_METHODS = {"average": "mean", "total": "sum", "minimum": "min", "maximum": "max"}
+_MIDDLE = "sorted(values)[(len(values) - 1) // 2] + sorted(values)[len(values) // 2]"
+_COLUMN_FORMULAS = {
+    "mean": "sum(values) / len(values)",
+    "median": f"({_MIDDLE}) / 2",
+    "sum": "sum(values)",
+    "min": "min(values)",
+    "max": "max(values)",
+}
 _SAVE = re.compile(r"\b(?:save|write|export|store|download|create)\b", re.IGNORECASE)
-_READERS = {
-    "csv": "read_csv({0})",
-    "tsv": "read_csv({0}, sep='\\t')",
+_PANDAS_READERS = {
     "json": "read_json({0})",
     "parquet": "read_parquet({0})",
 }
@@ -182,28 +188,65 @@ def _function_plot(name: str) -> str:
 
 def _table(text: str, files: list[Mention]) -> str:
     tables = [file.text for file in files if _TABLE_FILE.search(file.text)]
-    if tables:
-        path = tables[0] if tables[0].startswith("/") else _DATA + tables[0].rsplit("/", 1)[-1]
-        suffix = path.rsplit(".", 1)[1].lower()
-        read = "pd." + _READERS.get(suffix, "read_excel({0})").format(json.dumps(path))
-        lines = ["import pandas as pd", "", f"table = {read}"]
-    elif _TABLE_WORDS.search(text):
-        lines = _FIRST_TABLE.splitlines()
-    else:
+    if not tables and not _TABLE_WORDS.search(text):
         return ""
-    return "\n".join([*lines, *_table_answers(text)])
+    if not tables:
+        return "\n".join([_FIRST_TABLE, *_rows_answers(text)])
+    path = tables[0] if tables[0].startswith("/") else _DATA + tables[0].rsplit("/", 1)[-1]
+    suffix = path.rsplit(".", 1)[1].lower()
+    if suffix not in ("csv", "tsv"):
+        read = "pd." + _PANDAS_READERS.get(suffix, "read_excel({0})").format(json.dumps(path))
+        return "\n".join(["import pandas as pd", "", f"table = {read}", *_frame_answers(text)])
+    delimiter = ', delimiter="\\t"' if suffix == "tsv" else ""
+    lines = [
+        "import csv",
+        "from pathlib import Path",
+        "",
+        f"lines = Path({json.dumps(path)}).read_text().splitlines()",
+        f"table = list(csv.DictReader(lines{delimiter}))",
+    ]
+    return "\n".join([*lines, *_rows_answers(text)])
 
 
-def _table_answers(text: str) -> list[str]:
+def _wanted_column(text: str) -> tuple[str, str] | None:
+    """(what is to be told of it, the column's name as JSON)."""
     column = _OF_COLUMN.search(text)
-    if column and column.group(2).lower() not in ("in", "of", "the", "from", "each", "for"):
-        method = _COLUMN_METHODS.get(column.group(1).lower(), column.group(1).lower())
-        name = json.dumps(column.group(2), ensure_ascii=False)
+    if column is None or column.group(2).lower() in ("in", "of", "the", "from", "each", "for"):
+        return None
+    method = _COLUMN_METHODS.get(column.group(1).lower(), column.group(1).lower())
+    return method, json.dumps(column.group(2), ensure_ascii=False)
+
+
+def _rows_answers(text: str) -> list[str]:
+    """Of a list of dictionaries."""
+    if wanted := _wanted_column(text):
+        method, name = wanted
+        return [
+            f"wanted = {name}",
+            "columns = [name for name in table[0] if name.lower() == wanted.lower()]",
+            "if not columns:",
+            "    raise KeyError(f'There is no column {wanted}.')",
+            "values = [float(row[columns[0]]) for row in table if row[columns[0]]]",
+            f"print(f'{method} of {{columns[0]}}: {{{_COLUMN_FORMULAS[method]}:g}}')",
+        ]
+    answers = []
+    if _ROWS.search(text):
+        answers.append("print('rows:', len(table))")
+    if _COLUMNS.search(text):
+        answers.append("print('columns:', ', '.join(table[0]))")
+    show = ["print(len(table), 'rows of', ', '.join(table[0]))", "for row in table[:5]:"]
+    return answers or [*show, "    print(*row.values(), sep=', ')"]
+
+
+def _frame_answers(text: str) -> list[str]:
+    """Of a pandas DataFrame."""
+    if wanted := _wanted_column(text):
+        method, name = wanted
         return [
             f"wanted = {name}",
             "column = next((name for name in table.columns if str(name).lower() == wanted.lower()), None)",
             "if column is None:",
-            "    raise SystemExit(f'There is no column {wanted}.')",
+            "    raise KeyError(f'There is no column {wanted}.')",
             f"print(f'{method} of {{column}}:', table[column].{method}())",
         ]
     answers = []

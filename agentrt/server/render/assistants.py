@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, TypeAlias, cast
 
 import msgspec
 
-from agentrt.engine.events import StepType
 from agentrt.engine.message import JsonObject, Part, Usage
-from agentrt.engine.run import Call, LastError, Run, RunStatus
+from agentrt.engine.run import LastError, Run, RunStatus
 from agentrt.runtime.specs import response_format_of, tools_of
 from agentrt.store.assistants import Assistant
 from agentrt.store.files import File
 from agentrt.store.messages import Message
-from agentrt.store.run_steps import RunStep
 from agentrt.store.threads import Thread
 from agentrt.wire.assistants import AssistantObject, ReasoningEffort
 from agentrt.wire.base import OnBusy
@@ -26,7 +23,6 @@ from agentrt.wire.messages import (
     MessageObject,
     render_content,
 )
-from agentrt.wire.run_steps import FunctionCallObject, RunStepObject, StepDetails, StepError, ToolCallObject
 from agentrt.wire.runs import (
     PendingCall,
     RequiredAction,
@@ -43,7 +39,6 @@ from agentrt.wire.tools import render_response_format, render_tool_choice, rende
 
 MessageStatus: TypeAlias = Literal["in_progress", "incomplete", "completed"]
 MessageRole: TypeAlias = Literal["user", "assistant"]
-StepStatus: TypeAlias = Literal["in_progress", "cancelled", "failed", "completed", "expired"]
 
 DEFAULT_TEMPERATURE = 1.0
 DEFAULT_TOP_P = 1.0
@@ -156,39 +151,6 @@ def render_run(run: Run) -> RunObject:
     return rendered
 
 
-def render_step(step: RunStep) -> RunStepObject:
-    return {
-        "id": step.id,
-        "object": "thread.run.step",
-        "created_at": step.created_at,
-        "assistant_id": step.assistant_id,
-        "thread_id": step.thread_id,
-        "run_id": step.run_id,
-        "type": cast("StepType", step.type),
-        "status": cast("StepStatus", step.status),
-        "step_details": _stored_details(step),
-        "last_error": cast("StepError | None", step.last_error),
-        "expired_at": step.expired_at,
-        "cancelled_at": step.cancelled_at,
-        "failed_at": step.failed_at,
-        "completed_at": step.completed_at,
-        "metadata": {},
-        "usage": None if step.usage is None else render_usage(msgspec.convert(step.usage, Usage)),
-    }
-
-
-def message_step_details(message_id: str) -> StepDetails:
-    return {"type": "message_creation", "message_creation": {"message_id": message_id}}
-
-
-def tool_step_details(calls: Iterable[Call]) -> StepDetails:
-    made: list[ToolCallObject] = [
-        _function_call(c.call.id, c.call.name, c.call.arguments, None if c.result is None else c.result.output)
-        for c in calls
-    ]
-    return {"type": "tool_calls", "tool_calls": made}
-
-
 def render_usage(usage: Usage) -> UsageObject:
     return {
         "prompt_tokens": usage.prompt_tokens,
@@ -212,7 +174,7 @@ def render_file(file: File) -> FileObject:
 
 
 def _content(parts: list[JsonObject]) -> list[ContentObject]:
-    if len(parts) == 1 and parts[0].get("type") == "text":  # nearly every message
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"}:  # nearly every message
         return [{"type": "text", "text": {"value": str(parts[0]["text"]), "annotations": []}}]
     return render_content(msgspec.convert(parts, tuple[Part, ...]))
 
@@ -231,6 +193,13 @@ def _extension(run: Run) -> RunExtension:
     more: RunExtension = {}
     if run.status.is_terminal and (cost := run.cost_usd) is not None:
         more["cost_usd"] = round(cost, 9)
+    if run.status.is_terminal and (code := run.code) is not None:
+        more["code_interpreter"] = {
+            "calls": code.n_calls,
+            "wall_ms": round(code.wall_ms, 1),
+            "cpu_ms": round(code.cpu_ms, 1),
+            "max_rss_bytes": code.max_rss_bytes,
+        }
     if run.spec.retry_of is not None:
         more["retry_of"] = run.spec.retry_of
     return more
@@ -247,26 +216,3 @@ def _incomplete_details(run: Run) -> RunIncompleteDetails | None:
     if run.status is not RunStatus.INCOMPLETE or run.limit is None or run.limit == "max_steps":
         return None
     return {"reason": run.limit}
-
-
-def _stored_details(step: RunStep) -> StepDetails:
-    if step.type != "tool_calls":
-        return message_step_details(step.message_id or "")
-    made: list[ToolCallObject] = [
-        _function_call(
-            str(call["id"]),
-            str(call["name"]),
-            str(call["arguments"]),
-            None if call["output"] is None else str(call["output"]),
-        )
-        for call in step.calls
-    ]
-    return {"type": "tool_calls", "tool_calls": made}
-
-
-def _function_call(call_id: str, name: str, arguments: str, output: str | None) -> FunctionCallObject:
-    return {
-        "id": call_id,
-        "type": "function",
-        "function": {"name": name, "arguments": arguments, "output": output},
-    }

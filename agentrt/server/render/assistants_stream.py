@@ -15,18 +15,20 @@ from agentrt.engine import events as ev
 from agentrt.engine.fold import apply
 from agentrt.engine.run import OpenStep, Run
 from agentrt.errors import ForbiddenTransitionError
-from agentrt.server.render.assistants import (
-    StepStatus,
-    message_step_details,
-    render_run,
-    render_usage,
-    thread_object,
-    tool_step_details,
-)
-from agentrt.wire.messages import MessageObject, render_content
+from agentrt.server.render.assistants import render_run, render_usage, thread_object
+from agentrt.server.render.call_stream import CallStream
+from agentrt.server.render.run_steps import StepStatus, message_step_details, tool_step_details
+from agentrt.wire.messages import MessageObject, render_annotation, render_content
 from agentrt.wire.run_steps import RunStepObject, StepError
 from agentrt.wire.runs import UsageObject
-from agentrt.wire.stream_events import FunctionCallDelta, MessageEventName, RunEventName, RunStepEventName
+from agentrt.wire.stream_events import (
+    ContentDelta,
+    ImageFileDelta,
+    MessageEventName,
+    RunEventName,
+    RunStepEventName,
+    ToolCallDelta,
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -77,23 +79,26 @@ class StreamRenderer:
         self._metadata = metadata
         self._begun: set[tuple[str, int]] = set()  # (message id, part) of texts whose first piece is out
         self._text_head: tuple[tuple[str, int], bytes] | None = None
+        self._calls = CallStream()
 
     def pass_over(self, events: Iterable[ev.Event]) -> None:
         """Take note of events that are not to be sent."""
         for event in events:
             if isinstance(event, ev.TextDelta):
                 self._begun.add((event.message_id, event.part))
-            elif not event.is_delta and not isinstance(event, ev.ThreadCreated):
+            elif isinstance(event, ev.CallDelta) and self._run is not None:
+                self._calls.delta(event, self._run.spec)
+            elif isinstance(event, ev.CallOutput) or not (event.is_delta or isinstance(event, ev.ThreadCreated)):
                 self._fold(event)
 
     def render(self, event: ev.Event) -> StreamEvent | None:
         """The event of the stream, None for what shows nothing."""
         if isinstance(event, ev.TextDelta):
             return self._text(event)
-        if isinstance(event, ev.CallDelta):
-            return _call_delta(event)
         if isinstance(event, ev.ThreadCreated):
             return _thread(event)
+        if event.is_delta:
+            return self._piece(event)
         before, after = self._fold(event)
         kind = type(event)
         if (name := _RUN_EVENTS.get(kind)) is not None:
@@ -104,7 +109,31 @@ class StreamRenderer:
             return _step(before, event)
         if isinstance(event, ev.MessageCreated | ev.MessageStarted | ev.MessageCompleted | ev.MessageIncomplete):
             return _message(after, event)
-        return _call_returned(event) if isinstance(event, ev.CallReturned) else None
+        if isinstance(event, ev.CallReturned):
+            return _step_delta(event.step_id, self._calls.returned(event, before))
+        return None
+
+    def _piece(self, event: ev.Event) -> StreamEvent | None:
+        """A delta other than a text's."""
+        match event:
+            case ev.CallDelta() if self._run is not None:
+                return _step_delta(event.step_id, self._calls.delta(event, self._run.spec))
+            case ev.CallOutput():
+                self._fold(event)  # a step that is cut off shows what there was
+                return _step_delta(event.step_id, self._calls.output(event))
+            case ev.ImageShown():
+                image: ImageFileDelta = {"file_id": event.file_id, "detail": "auto"}
+                return _message_delta(
+                    event.message_id, {"index": event.part, "type": "image_file", "image_file": image}
+                )
+            case ev.Annotated():
+                annotation = {"index": event.index, **render_annotation(event.annotation)}
+                return _message_delta(
+                    event.message_id,
+                    {"index": event.part, "type": "text", "text": {"annotations": [annotation]}},  # type: ignore[list-item]
+                )
+            case _:
+                return None
 
     def render_end(self, run: Run) -> StreamEvent:
         """The last event of a run that has ended, when its others are not kept any more."""
@@ -150,28 +179,14 @@ def _delta_head(event: ev.TextDelta) -> bytes:
     )
 
 
-def _call_delta(event: ev.CallDelta) -> StreamEvent:
-    """The first piece says who is called, once: SDKs glue what is repeated."""
-    delta: FunctionCallDelta = {"index": event.index, "type": "function", "function": {}}
-    if event.id is not None:
-        delta["id"] = event.id
-    if event.name is not None:
-        delta["function"] = {"name": event.name, "arguments": event.arguments, "output": None}
-    else:
-        delta["function"] = {"arguments": event.arguments}
-    return _step_delta(event.step_id, delta)
+def _message_delta(message_id: str, content: ContentDelta) -> StreamEvent:
+    data = {"id": message_id, "object": "thread.message.delta", "delta": {"content": [content]}}
+    return StreamEvent("thread.message.delta", _encode(data))
 
 
-def _call_returned(event: ev.CallReturned) -> StreamEvent:
-    delta: FunctionCallDelta = {
-        "index": event.index,
-        "type": "function",
-        "function": {"output": event.result.output},
-    }
-    return _step_delta(event.step_id, delta)
-
-
-def _step_delta(step_id: str, call: FunctionCallDelta) -> StreamEvent:
+def _step_delta(step_id: str, call: ToolCallDelta | None) -> StreamEvent | None:
+    if call is None:
+        return None
     data = {
         "id": step_id,
         "object": "thread.run.step.delta",

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, speaks
 from agentrt.server.pages import answer_page, page_parameters, page_query
-from agentrt.server.render.assistants import render_step
+from agentrt.server.render.run_steps import render_step
 from agentrt.server.routes.runs import INCLUDE, check_include
 from agentrt.store.database import Tx
 from agentrt.store.pages import Page as StoredPage

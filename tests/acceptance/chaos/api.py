@@ -25,7 +25,11 @@ class BrokenError(Exception):
 
 
 class RefusedError(Exception):
-    """The server refused a stream (4xx)."""
+    """The server refused a stream (400)."""
+
+
+class GoneError(Exception):
+    """What the server has made is not there (404)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,15 @@ class Api:
         await self._http.aclose()
 
     async def ask(self, method: str, path: str, body: Json | None = None) -> Answer:
-        """One request. Raises BrokenError."""
+        """One request. Raises BrokenError, GoneError."""
         try:
             answer = await self._http.request(method, self._url(path), json=body, headers=_HEADERS)
         except self._errors as error:
             raise BrokenError from error
         if answer.status_code >= 500:
             raise BrokenError(answer.text)
+        if answer.status_code == 404:
+            raise GoneError(path)
         return Answer(answer.status_code, answer.json())
 
     async def stream(
@@ -72,13 +78,15 @@ class Api:
     ) -> AsyncGenerator[StreamEvent, None]:
         """The events of a stream up to `done`, which is left out. after: the id of the last event that was heard.
 
-        Raises BrokenError when it breaks off, RefusedError.
+        Raises BrokenError when it breaks off, RefusedError, GoneError.
         """
         headers = _HEADERS if after is None else _HEADERS | {"last-event-id": after}
         try:
             async with self._http.stream(method, self._url(path, url), json=body, headers=headers) as answer:
                 if answer.status_code >= 400:
                     text = (await answer.aread()).decode()
+                    if answer.status_code == 404:
+                        raise GoneError(path)
                     raise BrokenError(text) if answer.status_code >= 500 else RefusedError(text)
                 async with aclosing(_events(answer.aiter_bytes())) as events:
                     async for event in events:

@@ -10,11 +10,11 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
-from tests.acceptance.chaos.api import Answer, Api, BrokenError, Json, RefusedError
+from tests.acceptance.chaos.api import Answer, Api, BrokenError, GoneError, Json, RefusedError
 from tests.acceptance.chaos.jobs import Job, Place, new_job, output_of
 from tests.compat.api import TERMINAL
 from tests.compat.story import StreamEvent
@@ -23,6 +23,9 @@ Manner: TypeAlias = Literal["stream", "poll"]
 Busy: TypeAlias = Literal["reject", "enqueue"]
 
 CANCELLED_ONE_IN = 6
+GONE = "gone"
+"""What became of a run that was accepted, and that nobody knows any more."""
+
 _LATE_S = (2.0, 6.0)
 _SOON_S = (0.0, 0.4)
 
@@ -61,7 +64,7 @@ class Order:
 
     @property
     def is_over(self) -> bool:
-        return self.is_refused or self.status in TERMINAL
+        return self.is_refused or self.status in TERMINAL or self.status == GONE
 
     def hear(self, event: StreamEvent) -> None:
         """Take an event of the run's stream in."""
@@ -139,15 +142,20 @@ class Market:
         async with asyncio.TaskGroup() as group:
             if order.cancel == "wanted":
                 group.create_task(self._cancel(order), name=f"cancel {order.job.number}")
-            await (self._stream(order) if order.manner == "stream" else self._poll(order))
+            try:
+                await (self._stream(order) if order.manner == "stream" else self._poll(order))
+            except GoneError:
+                order.status = GONE
+                order.known.set()
 
     async def _cancel(self, order: Order) -> None:
         await order.known.wait()
         if order.is_refused:
             return
         await asyncio.sleep(self.dice.uniform(0.0, 2.0))
-        answer = await insist(self.api, "POST", f"{order.path}/cancel")
-        order.cancel = "too late" if answer.is_refusal else "accepted"
+        with suppress(GoneError):
+            answer = await insist(self.api, "POST", f"{order.path}/cancel")
+            order.cancel = "too late" if answer.is_refusal else "accepted"
 
     # In streams ------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +18,8 @@ from tests.postgres import PostgresServer, running_postgres
 Row: TypeAlias = Sequence[Any]
 
 DATABASE = "chaos"
+
+_STOPPED_WITHIN_S = 30
 
 
 class UnreachableError(Exception):
@@ -66,17 +70,19 @@ class PostgresDatabase:
         self.folder = server.folder
         self._server = server
         self._connection: Any = None
+        self._in_use = asyncio.Lock()
 
     async def rows(self, sql: str) -> list[Row]:
-        try:
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(self.url)
-            return [tuple(row) for row in await self._connection.fetch(sql)]
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if self._connection is not None:
-                self._connection.terminate()
-            self._connection = None
-            raise UnreachableError from error
+        async with self._in_use:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self.url)
+                return [tuple(row) for row in await self._connection.fetch(sql)]
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if self._connection is not None:
+                    self._connection.terminate()
+                self._connection = None
+                raise UnreachableError from error
 
     async def cut_connections(self) -> int:
         """Cut off everybody else; how many that were."""
@@ -85,8 +91,13 @@ class PostgresDatabase:
         return int(found[0][0])
 
     async def crash(self) -> None:
-        """Stop at once, without a goodbye to anybody."""
-        await asyncio.to_thread(self._server.crash)
+        """Stop at once, without a goodbye to anybody: what `pg_ctl stop -m immediate` does, but without starting that
+        first, so that it happens in the very moment."""
+        pid_file = self.folder / "postmaster.pid"
+        os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGQUIT)
+        async with asyncio.timeout(_STOPPED_WITHIN_S):
+            while pid_file.exists():
+                await asyncio.sleep(0.01)
 
     async def restart(self) -> None:
         """Start after a crash."""

@@ -38,6 +38,7 @@ class Faults:
     pause_s: tuple[float, float]
     counts: Counter[str] = field(default_factory=Counter)
     exit_codes: list[int] = field(default_factory=list)
+    crashing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def strike(self, until: asyncio.Event) -> None:
         """Strike until told otherwise. Everything is repaired when this returns."""
@@ -164,13 +165,14 @@ class Faults:
         self.dice.choice(self.fleet.nodes).jump(self.dice.choice(_JUMPS_S))
 
     async def _crash(self, database: PostgresDatabase) -> None:
-        self.counts["database crashed"] += 1
-        await self._bad_moment()
-        await database.crash()
-        try:
-            await asyncio.sleep(self.dice.uniform(*_SOON_S))
-        finally:
-            await database.restart()
+        async with self.crashing:  # a server that is about to start does not survive the next crash
+            self.counts["database crashed"] += 1
+            await self._bad_moment()
+            await database.crash()
+            try:
+                await asyncio.sleep(self.dice.uniform(*_SOON_S))
+            finally:
+                await database.restart()
 
     async def _cut(self, database: PostgresDatabase) -> None:
         try:

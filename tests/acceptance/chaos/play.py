@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,11 @@ from tests.acceptance.chaos.fleet import Fleet, make_fleet
 from tests.acceptance.chaos.nursery import Nursery
 from tests.acceptance.chaos.report import Report, count
 from tests.acceptance.chaos.witness import Witness
+from tests.compat.api import TERMINAL
 from tests.compat.story import StreamEvent
+
+_A_RUN_S = 2.0
+"""How long a run may take, of many at once: who sells fewer stands still."""
 
 DatabaseName: TypeAlias = Literal["sqlite", "postgres"]
 
@@ -80,7 +84,8 @@ async def _play(fleet: Fleet, settings: Settings) -> Report:
         market = Market(api, await _assistant(api), dice, n_runs=settings.n_runs)
         faults = Faults(fleet, witness, market.told, random.Random(settings.seed), settings.pause_s)
         await _trade(market, faults, witness, settings)
-        replays = {o.run_id: await _replays(api, fleet, o.path) for o in market.orders if o.run_id}
+        ended = [order for order in market.orders if order.status in TERMINAL]
+        replays = {order.run_id: await _replays(api, fleet, order.path) for order in ended}
     seconds = time.monotonic() - began
     codes = await fleet.stop()
     evidence = await _gather(fleet, market, witness, replays, [*faults.exit_codes, *codes])
@@ -94,14 +99,15 @@ async def _trade(market: Market, faults: Faults, witness: Witness, settings: Set
     strike = faults.roll if settings.is_rolling else faults.strike
 
     async def trade() -> None:
-        async with asyncio.timeout(None) as patience:
+        now = asyncio.get_running_loop().time
+        async with asyncio.timeout(settings.seconds + settings.n_runs * _A_RUN_S + settings.patience_s) as patience:
             async with asyncio.TaskGroup() as group:
                 group.create_task(market.open(settings.n_customers), name="market")
                 await asyncio.sleep(settings.seconds)
                 await market.has_sold_enough.wait()
                 market.is_closing = True
                 is_enough.set()
-                patience.reschedule(asyncio.get_running_loop().time() + settings.patience_s)
+                patience.reschedule(now() + settings.patience_s)
 
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(witness.watch(), name="witness")
@@ -109,6 +115,7 @@ async def _trade(market: Market, faults: Faults, witness: Witness, settings: Set
         striking = group.create_task(strike(is_enough), name="faults")
         with suppress(TimeoutError):
             await trade()
+        is_enough.set()
         await striking
         watching.cancel()
         tending.cancel()
@@ -159,5 +166,12 @@ async def _gather(
 def judge(evidence: Evidence, report: Report) -> Report:
     """Hold the evidence against every rule; the report gets the complaints."""
     for rule in (*judge_runs.RULES, *judge_clients.RULES):
-        report.complaints[rule.__name__] = list(rule(evidence))
+        report.complaints[rule.__name__] = list(_complaints(rule, evidence))
     return report
+
+
+def _complaints(rule: Callable[[Evidence], Iterator[str]], evidence: Evidence) -> Iterator[str]:
+    try:
+        yield from rule(evidence)
+    except Exception as error:
+        yield f"cannot be judged, so much is wrong: {error!r}"

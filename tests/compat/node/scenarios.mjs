@@ -262,6 +262,39 @@ const scenarios = {
     assert.equal((await client.files.delete(file.id)).deleted, true);
   },
 
+  async code_is_heard_with_what_it_prints_draws_and_writes(client) {
+    const file = await client.files.create({
+      file: await toFile(Buffer.from("month,amount\njan,10\nfeb,20\nmar,30\n"), "sales.csv"), purpose: "assistants",
+    });
+    const attachments = [{ file_id: file.id, tools: [{ type: "code_interpreter" }] }];
+    const stream = client.beta.threads.createAndRunStream({
+      assistant_id: (await actor(client, "code", { type: "code_interpreter" })).id,
+      thread: { messages: [{ role: "user", content: "Sum it up.", attachments }] },
+    });
+    const heard = { logs: "", images: [], calls: {} };
+    stream.on("toolCallDelta", (delta) => {
+      for (const output of delta.code_interpreter?.outputs ?? []) {
+        if (output.type === "logs") heard.logs += output.logs;
+      }
+    });
+    stream.on("toolCallDone", (call) => (heard.calls[call.id] = call));
+    stream.on("imageFileDone", (image) => heard.images.push(image.file_id));
+    const [message] = await stream.finalMessages();
+    const [step] = await stream.finalRunSteps();
+    const [call] = step.step_details.tool_calls;
+    assert.equal(heard.logs, "rows: 3\n");
+    assert.equal(call.code_interpreter.input, heard.calls.call_code.code_interpreter.input);
+    const [logs, image] = call.code_interpreter.outputs;
+    assert.deepEqual([logs.logs, image.type], ["rows: 3\n", "image"]);
+    assert.deepEqual(heard.images, [image.image.file_id]);
+    assert.deepEqual(message.content.map((part) => part.type), ["image_file", "text"]);
+    const [link] = message.content[1].text.annotations;
+    assert.equal(link.text, "sandbox:/mnt/data/summary.csv");
+    assert.equal(await (await client.files.content(link.file_path.file_id)).text(), "total\n60\n");
+    const where = { thread_id: step.thread_id, run_id: step.run_id };
+    assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, where), step);
+  },
+
   async refusals_are_the_right_classes(client) {
     const { BadRequestError, NotFoundError, AuthenticationError } = OpenAI;
     const { assistants, threads } = client.beta;

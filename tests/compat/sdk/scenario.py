@@ -13,7 +13,7 @@ from openai.types.beta.threads.run_submit_tool_outputs_params import ToolOutput
 
 Scenario: TypeAlias = Callable[[OpenAI], None] | Callable[[AsyncOpenAI], Awaitable[None]]
 
-_MODULES = ("objects", "lists", "polling", "streaming", "refusals", "files", "asynchronous")
+_MODULES = ("objects", "lists", "polling", "streaming", "refusals", "files", "code", "asynchronous")
 _found: dict[str, Scenario] = {}
 
 GET_WEATHER: FunctionToolParam = {

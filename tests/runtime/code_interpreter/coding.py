@@ -1,0 +1,126 @@
+"""Short words for runs that call code_interpreter, over a World."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from agentrt.engine import events as ev
+from agentrt.engine.message import CodeShown, FilePath, ImageFilePart, TextPart, ToolResult
+from agentrt.engine.run import Run
+from agentrt.engine.spec import CodeInterpreterTool, FunctionTool
+from agentrt.runtime.requests import Attachment, NewMessage
+from agentrt.store.files import File, find_file
+from agentrt.testing.scripts import Answer, ScriptedModel, call, text
+from tests.runtime.conftest import World
+
+Open: TypeAlias = Callable[..., AbstractAsyncContextManager[World]]
+
+LOCAL = '[sandboxes.python]\ndriver = "unsafe-local"\n'
+"""Code runs as it is: for what has nothing to do with isolation. Its folder is the current one."""
+
+PICTURE = """
+import struct, zlib
+class Picture:
+    def _repr_png_(self):
+        def chunk(name, data):
+            return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        head = chunk(b'IHDR', struct.pack('>IIBBBBB', 1, 1, 8, 0, 0, 0, 0))
+        pixel = chunk(b'IDAT', zlib.compress(b'\\0\\7'))
+        return b'\\x89PNG\\r\\n\\x1a\\n' + head + pixel + chunk(b'IEND', b'')
+"""
+"""Something that shows itself as an image without any package."""
+
+
+@dataclass
+class Told:
+    """What one run told."""
+
+    run: Run
+    events: list[ev.Event]
+
+    @property
+    def results(self) -> list[ToolResult]:
+        return [event.result for event in self.events if isinstance(event, ev.CallReturned)]
+
+    @property
+    def result(self) -> ToolResult:
+        """Of its only call."""
+        (result,) = self.results
+        return result
+
+    @property
+    def shown(self) -> CodeShown:
+        assert isinstance(self.result.shown, CodeShown)
+        return self.result.shown
+
+    @property
+    def parts(self) -> tuple[ev.AnswerPart, ...]:
+        """Of the last message."""
+        return [event.parts for event in self.events if isinstance(event, ev.MessageCompleted)][-1]
+
+    @property
+    def links(self) -> dict[str, str]:
+        """What its answer links to: text → file id."""
+        found = [a for part in self.parts if isinstance(part, TextPart) for a in part.annotations]
+        return {link.text: link.file_id for link in found if isinstance(link, FilePath)}
+
+    @property
+    def images(self) -> list[str]:
+        return [part.file_id for part in self.parts if isinstance(part, ImageFilePart)]
+
+
+@dataclass
+class Coder:
+    """One runtime whose model writes the code that the test gives it."""
+
+    world: World
+
+    @property
+    def model(self) -> ScriptedModel:
+        return self.world.model
+
+    async def upload(self, name: str, data: bytes | str) -> str:
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            yield data.encode() if isinstance(data, str) else data
+
+        file = await self.world.runtime.files.put(self.world.project, pieces(), filename=name, purpose="assistants")
+        return file.id
+
+    async def file(self, file_id: str) -> File:
+        return await self.world.runtime.store.read(lambda tx: find_file(tx, self.world.project, file_id))
+
+    async def content(self, file_id: str) -> bytes:
+        return b"".join([piece async for piece in await self.world.runtime.files.content(await self.file(file_id))])
+
+    async def say(self, thread_id: str, words: str, *file_ids: str) -> None:
+        """A message of the user, with files for the code."""
+        attachments = tuple(Attachment(file_id, ("code_interpreter",)) for file_id in file_ids)
+        message = NewMessage("user", (TextPart(words),), attachments=attachments)
+        await self.world.runtime.threads.add_message(self.world.project, thread_id, message)
+
+    async def run(self, thread_id: str, *codes: str, answer: str = "Done.", **fields: Any) -> Told:
+        """A run in which the model calls the tool once for each of these codes, and then answers."""
+        self.model.add(*(calls(code) for code in codes), text(answer))
+        run = await self.world.run(thread_id, tools=(CodeInterpreterTool(),), **fields)
+        events = await self.world.events(run)
+        return Told(await self.world.look(run), events)
+
+    def offered(self, n: int = -1) -> str:
+        """How the tool was described to the model in its n-th call."""
+        (tool,) = self.model.requests[n].tools
+        assert isinstance(tool, FunctionTool)
+        assert tool.name == "code_interpreter"
+        return tool.description or ""
+
+
+def calls(code: str) -> Answer:
+    return call("code_interpreter", code=code)
+
+
+@asynccontextmanager
+async def open_coder(open_world: Open, *, extra: str = LOCAL, **given: Any) -> AsyncGenerator[Coder, None]:
+    async with open_world(ScriptedModel(), extra=extra, **given) as world:
+        yield Coder(world)
