@@ -295,6 +295,24 @@ const scenarios = {
     assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, where), step);
   },
 
+  async code_is_cancelled_while_it_runs_and_what_it_printed_stays(client) {
+    const endless = "import time\nprint('begun')\nwhile True:\n    time.sleep(0.01)";
+    const thread = await client.beta.threads.create(ask(endless));
+    const assistant = await actor(client, "obey", { type: "code_interpreter" });
+    const stream = client.beta.threads.runs.stream(thread.id, { assistant_id: assistant.id });
+    stream.on("toolCallDelta", async (delta) => {
+      if (delta.code_interpreter?.outputs?.some((output) => output.logs === "begun\n")) {
+        await client.beta.threads.runs.cancel(stream.currentRun().id, { thread_id: thread.id });
+      }
+    });
+    const [step] = await stream.finalRunSteps();
+    assert.equal(step.status, "cancelled");
+    const [call] = step.step_details.tool_calls;
+    assert.deepEqual(call.code_interpreter, { input: endless, outputs: [{ type: "logs", logs: "begun\n" }] });
+    const where = { thread_id: step.thread_id, run_id: step.run_id };
+    assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, where), step);
+  },
+
   async refusals_are_the_right_classes(client) {
     const { BadRequestError, NotFoundError, AuthenticationError } = OpenAI;
     const { assistants, threads } = client.beta;
