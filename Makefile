@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[postgres,monty]' --group dev
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[postgres,monty,s3]' --group dev
 	@touch $@
 
 demo: $(STAMP)   ## a real session with the official SDK: no key, no Docker, no service needed

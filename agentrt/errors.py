@@ -14,6 +14,7 @@
     ├── RateLimitError                 429
     ├── ModelError                     5xx  a model server failed; `reason` is a run's last_error code
     ├── UnavailableError               503  a part is off or shutting down
+    ├── ExtractionError                     a file's text cannot be had; `reason` is a store file's last_error code
     ├── ConfigError                         agents.toml is wrong; lists every problem
     ├── SandboxError                   503  no place to run code in, or it failed
     │   └── SandboxGoneError           503  a session ended and took its variables along
@@ -195,6 +196,18 @@ class SandboxError(AgentrtError):
 
 class SandboxGoneError(SandboxError):
     """The sandbox ended: killed, out of life, or it broke the protocol. The next one starts without variables."""
+
+
+class ExtractionError(AgentrtError):
+    """The text of a file cannot be had. The message says what is wrong with the file and what to do about it.
+
+    reason is the code that a store file's `last_error` shows: `invalid_file` (damaged, locked, too large to read),
+    `unsupported_file` (whole, and of a kind that is not read here), `server_error` (our fault: trying again may help).
+    """
+
+    def __init__(self, reason: Literal["invalid_file", "unsupported_file", "server_error"], message: str) -> None:
+        super().__init__(message)
+        self.reason: Literal["invalid_file", "unsupported_file", "server_error"] = reason
 
 
 class ConfigError(AgentrtError):

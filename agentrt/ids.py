@@ -13,7 +13,22 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Prefix: TypeAlias = Literal[
-    "asst", "thread", "msg", "run", "step", "call", "vs", "file", "req", "job", "upload", "evt", "delivery", "sched"
+    "asst",
+    "thread",
+    "msg",
+    "run",
+    "step",
+    "call",
+    "vs",
+    "vsfb",
+    "file",
+    "req",
+    "job",
+    "upload",
+    "part",
+    "evt",
+    "delivery",
+    "sched",
 ]
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -14,14 +14,15 @@ import pytest
 from agentrt.dispatch.postgres_tables import NAMES, install_queue
 from agentrt.store.migrate import migrate
 from tests.postgres import PostgresServer, running_postgres
+from tests.s3 import Bucket, make_bucket, running_s3
 
 if TYPE_CHECKING:
     from tests.docker_engine import DockerEngine
 
 _SHARED = "agentrt"
 _FULL = (
-    *("thread", "job", "assistant", "vector_store", "file", "schedule", "webhook_delivery", "disabled_webhook"),
-    "worker",
+    *("thread", "job", "assistant", "vector_store", "file", "upload", "blob", "schedule", "webhook_delivery"),
+    *("disabled_webhook", "worker", "store_index", "segment", "segment_vector", "cached_embedding", "posting"),
     NAMES.queue_table,
 )
 _EMPTY = "; ".join(f"DELETE FROM {table}" for table in _FULL)
@@ -83,3 +84,16 @@ def docker_image(docker_engine: DockerEngine) -> str:
     from tests.docker_engine import sandbox_image
 
     return sandbox_image(docker_engine)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """The address of one S3 server for all tests."""
+    with running_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_url: str) -> Bucket:
+    """An empty bucket."""
+    return make_bucket(s3_url)

@@ -8,6 +8,7 @@ import platform
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from agentrt import __version__
 from agentrt.access.keys import check_bind, is_loopback
 from agentrt.cli.connect import database_file, lock_holder
 from agentrt.cli.explain import explain
+from agentrt.cli.file_check import check_files
 from agentrt.cli.health_check import Check, State
 from agentrt.cli.options import Invocation
 from agentrt.cli.probes import probe_models
@@ -25,11 +27,13 @@ from agentrt.cli.problems import CliError
 from agentrt.cli.screen import Role
 from agentrt.cli.tool_views import find_tools
 from agentrt.cli.work_checks import check_work, look_at_work
+from agentrt.config.model_folder import INSTALL, MINILM
 from agentrt.config.schema import Config, SandboxSpec
 from agentrt.errors import AgentrtError, ConfigError, SandboxError, StoreError
+from agentrt.runtime.health import search_part
 from agentrt.runtime.pulse import Pulse
 
-_EXTRAS = {"monty": "pydantic_monty", "postgres": "asyncpg", "uvloop": "uvloop"}
+_EXTRAS = {"monty": "pydantic_monty", "postgres": "asyncpg", "s3": "obstore", "uvloop": "uvloop"}
 _ROLES: dict[State, Role] = {"ok": "ok", "warn": "warn", "fail": "bad"}
 
 
@@ -55,9 +59,9 @@ def check_everything(invocation: Invocation) -> Diagnosis:
         Check(f"model {probe.name}", "ok" if probe.is_ok else "warn", probe.text, probe.fix)
         for probe in asyncio.run(probe_models(config))
     ]
-    found += _webhooks(config)
+    found += [_search(config), *_webhooks(config)]
     found += [asyncio.run(_sandbox(spec)) for spec in config.sandboxes.values()]
-    found += [_keys(config), _port(config), *_database(config)]
+    found += [_keys(config), _port(config), *_database(config), check_files(config)]
     pulse = None
     if all(check.state != "fail" for check in found if check.name == "database") and _has_tables(config):
         is_file = database_file(config) is not None
@@ -93,11 +97,13 @@ def _python() -> Check:
 
 def _sqlite() -> Check:
     """WAL needs a file; FTS5 is for keyword search."""
-    with sqlite3.connect(":memory:") as connection:
-        options = {row[0] for row in connection.execute("PRAGMA compile_options")}
-    connection.close()
-    extras = ["WAL"] + (["FTS5"] if "ENABLE_FTS5" in options else [])
+    extras = ["WAL"] + (["FTS5"] if _has_fts5() else [])
     return Check("sqlite", "ok", f"{sqlite3.sqlite_version} ({', '.join(extras)})")
+
+
+def _has_fts5() -> bool:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return any(row[0] == "ENABLE_FTS5" for row in connection.execute("PRAGMA compile_options"))
 
 
 def _extras(config: Config) -> Check:
@@ -131,6 +137,12 @@ def _tools(config: Config) -> Iterator[Check]:
     for found in broken:
         # A file that nobody names does no harm; a tool that agents.toml names keeps the service from starting.
         yield Check(f"tool {found.name}", "fail" if found.is_on else "warn", found.error)
+
+
+def _search(config: Config) -> Check:
+    part = search_part(config)
+    fix = INSTALL if config.search.embedding == MINILM and not part.on else ""
+    return Check("search", "ok" if part.on else "warn", part.why or "", fix)
 
 
 def _webhooks(config: Config) -> Iterator[Check]:

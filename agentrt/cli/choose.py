@@ -9,7 +9,7 @@ from typing import Final
 
 from agentrt.cli.port import AgentRow, RunsWanted, Shelf
 from agentrt.cli.problems import CliError
-from agentrt.config.resolve import find_model
+from agentrt.config.resolve import answering, find_model
 from agentrt.config.schema import Config
 
 _PAGE: Final = 500
@@ -41,9 +41,9 @@ def check_model(config: Config, agent: AgentRow, model: str | None) -> None:
     spec = find_model(config.models, wanted)
     if spec is not None and not spec.unavailable:
         return
-    others = [other.name for other in config.models.values() if not other.unavailable]
+    others = [other.name for other in answering(config.models).values() if not other.unavailable]
     if spec is None:
-        close = get_close_matches(wanted, list(config.models), 1)
+        close = get_close_matches(wanted, list(answering(config.models)), 1)
         fix = f"did you mean {close[0]}?" if close else f"there is {', '.join(others)}"
         raise CliError("E304", f'there is no model "{wanted}"', fix=fix)
     what = f'model "{wanted}" is not available'

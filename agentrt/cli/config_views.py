@@ -15,7 +15,7 @@ from agentrt.config.schema import Config
 from agentrt.config.source import format_path
 from agentrt.secret import Secret
 
-_TABLES = ("runtime", "server", "models", "tools", "agents", "schedules")
+_TABLES = ("runtime", "server", "files", "search", "models", "tools", "agents", "schedules")
 
 
 def show_check(invocation: Invocation) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from agentrt.cli.schedule_port import ScheduledRun, ScheduleRow, Wanted, in_order
 from agentrt.clock import SystemClock
 from agentrt.config.schema import DEFAULT_PROJECT, Config
+from agentrt.dispatch.local import LocalDispatcher
 from agentrt.errors import NotFoundError
 from agentrt.runtime.assistants import Assistants
 from agentrt.runtime.declared import declared_assistants, declared_schedules, load_tools
@@ -75,7 +76,9 @@ class LocalSchedules:
         if self._is_declared:
             return
         now = self._clock.now()
-        assistants = Assistants(store=self._store, clock=self._clock, check_model=_unchecked)
+        assistants = Assistants(
+            store=self._store, dispatcher=LocalDispatcher(), clock=self._clock, check_model=_unchecked
+        )
         await assistants.declare(declared_assistants(self._config, load_tools(self._config, ()), now=now))
         await self._schedules.declare(self._said())
         self._is_declared = True

@@ -1,4 +1,4 @@
-"""One small question to each model: does it answer, and how fast."""
+"""One small question to each model (a text to embed for those that answer none): does it work, and how fast."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from agentrt.cli.options import Invocation
 from agentrt.cli.problems import CliError
 from agentrt.cli.screen import duration
 from agentrt.clock import Clock, SystemClock
-from agentrt.config.resolve import resolve_model
-from agentrt.config.schema import Config
+from agentrt.config.resolve import find_embedding_model, find_model, resolve_embedding_model, resolve_model
+from agentrt.config.schema import Config, ModelSpec
 from agentrt.engine.message import user
 from agentrt.errors import AgentrtError
 from agentrt.models.client import EndChunk, ModelRequest, TextChunk
@@ -40,14 +40,15 @@ class Answer:
 
 async def test_all(config: Config, names: Sequence[str]) -> list[Answer]:
     """Test models by name, or all that are available. Raises ModelNotFoundError."""
-    specs = [resolve_model(config, name) for name in names]
+    specs = [_resolve(config, name) for name in names]
     if not names:
         specs = [spec for spec in config.models.values() if not spec.unavailable]
     # One try each and no stand-ins: the question is whether this very model answers.
     plain = {spec.name: replace(spec, retries=0, fallbacks=()) for spec in specs}
     models, clock = Models(replace(config, models=plain), clock=SystemClock()), SystemClock()
     try:
-        return list(await asyncio.gather(*(_test(models, spec.name, clock) for spec in specs)))
+        tests = [(_test if spec.embedding is None else _test_embedding)(models, spec.name, clock) for spec in specs]
+        return list(await asyncio.gather(*tests))
     finally:
         await models.close()
 
@@ -65,6 +66,25 @@ def show_results(invocation: Invocation, answers: Sequence[Answer]) -> None:
     if failed:
         what = f"{', '.join(failed)} did not answer"
         raise CliError("E502", what, fix="agentrt doctor says what is missing and how to get it")
+
+
+def _resolve(config: Config, name: str) -> ModelSpec:
+    if find_embedding_model(config.models, name) is not None and find_model(config.models, name) is None:
+        return resolve_embedding_model(config, name)
+    return resolve_model(config, name)
+
+
+async def _test_embedding(models: Models, name: str, clock: Clock) -> Answer:
+    began = clock.monotonic()
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            found = await models.find_embedding(name).create([_QUESTION])
+    except AgentrtError as error:
+        return Answer(name, error=error.message)
+    except TimeoutError:
+        return Answer(name, error=f"no answer within {_LIMIT_S:.0f} s")
+    taken_s = clock.monotonic() - began
+    return Answer(name, f"a vector of {len(found.vectors[0])} dimensions", taken_s, taken_s)
 
 
 async def _test(models: Models, name: str, clock: Clock) -> Answer:
@@ -88,6 +108,7 @@ def _line(invocation: Invocation, answer: Answer, width: int) -> str:
     out = invocation.out
     if answer.error is not None:
         return f"  {out.paint('fail', 'bad')}  {answer.model:<{width}}  {answer.error}"
-    first = duration(answer.first_s or 0.0)
-    text = f"{answer.model:<{width}}  first word {first}, whole {duration(answer.total_s or 0.0)}"
+    first, whole = duration(answer.first_s or 0.0), duration(answer.total_s or 0.0)
+    took = whole if answer.first_s == answer.total_s else f"first word {first}, whole {whole}"
+    text = f"{answer.model:<{width}}  {took}"
     return f"  {out.paint('ok', 'ok')}    {text}  {out.paint(clip(harmless(answer.text), 40), 'dim')}"

@@ -9,6 +9,7 @@ import click
 
 from agentrt.cli.groups import VerbGroup
 from agentrt.cli.options import Invocation, common_options, json_option, pass_invocation, start_logging
+from agentrt.config.schema import ModelSpec
 
 
 @click.group(cls=VerbGroup)
@@ -31,6 +32,7 @@ def list_models(invocation: Invocation) -> None:
                 "name": spec.name,
                 "provider": spec.provider,
                 "model": spec.model,
+                "embedding": spec.embedding is not None,
                 "available": spec.unavailable is None,
                 "why": spec.unavailable,
                 "answers_to": spec.answers_to,
@@ -39,12 +41,19 @@ def list_models(invocation: Invocation) -> None:
         ]
         out.line(json.dumps(rows, ensure_ascii=False))
         return
+    in_use = invocation.config.search.embedding
     cells = [
-        (spec.name, spec.provider, spec.model, ", ".join(spec.answers_to), spec.unavailable or "available")
+        (spec.name, spec.provider, spec.model, ", ".join(spec.answers_to), _state(spec, is_in_use=spec.name == in_use))
         for spec in specs
     ]
     heads = ("model", "provider", "there called", "also answers to", "state")
     show_table(out, heads, cells, roles=("strong", "dim", "plain", "dim", "plain"))
+
+
+def _state(spec: ModelSpec, *, is_in_use: bool) -> str:
+    if spec.unavailable is not None or spec.embedding is None:
+        return spec.unavailable or "available"
+    return "available, for embeddings; search uses it" if is_in_use else "available, for embeddings"
 
 
 @models.command("test")

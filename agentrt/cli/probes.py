@@ -46,6 +46,8 @@ async def _probe(client: httpx.AsyncClient, spec: ModelSpec) -> Probe:
         return Probe(spec.name, False, spec.unavailable, f"export {variable[1]}=…" if variable else "")
     if spec.provider == "demo":
         return Probe(spec.name, True, "a scripted stand-in, not a language model")
+    if spec.provider == "minilm":
+        return Probe(spec.name, True, f"embeddings, on this machine: {spec.model_dir}")
     place = endpoint(
         spec.provider,
         model=spec.model,
@@ -72,7 +74,7 @@ def _list_url(place: Endpoint) -> str:
 
 def _known_there(spec: ModelSpec, shown: str, answer: httpx.Response) -> Probe:
     """A server that lists its models must list this one; many list none."""
-    reachable = f"{spec.model} at {shown}"
+    reachable = f"{spec.model} at {shown}" + (", for embeddings" if spec.embedding is not None else "")
     try:
         names = [str(item["id"]) for item in answer.json()["data"]]
     except (ValueError, KeyError, TypeError):

@@ -12,7 +12,7 @@ from agentrt.config.answers import ResponseFormatTable
 from agentrt.config.document import AgentTable
 from agentrt.config.merge import Entry, Merged
 from agentrt.config.report import Report
-from agentrt.config.resolve import find_model
+from agentrt.config.resolve import answering, find_model
 from agentrt.config.schema import (
     DEFAULT_SANDBOX,
     HOSTED_TOOLS,
@@ -37,7 +37,7 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 def agent_specs(merged: Merged, models: Mapping[str, ModelSpec], report: Report) -> dict[str, AgentSpec]:
     """All agents in the file's order; without any, one that talks to the first model."""
     if not merged.names["agents"]:
-        return {DEFAULT_AGENT: default_agent(next(iter(models)))}
+        return {DEFAULT_AGENT: default_agent(next(iter(answering(models))))}
     specs = {line.entries[0].name: _Agent(line, merged, models, report).spec() for line in _lines(merged, report)}
     _check_ids(specs, merged, report)
     return specs
@@ -163,6 +163,9 @@ class _Agent:
             entry = self._own
             fix = f'add model = "{sorted(names)[0]}"'
             self._report.missing(entry.source, (*entry.path, "model"), fix=fix)
+        elif (spec := self._models.get(table.model)) is not None and spec.embedding is not None:
+            what = f'the model "{table.model}" makes embeddings; it cannot answer'
+            self._problem("model", what, f"name one of {listed(sorted(answering(self._models)))}")
         elif table.model not in names and find_model(self._models, table.model) is None:
             fix = did_you_mean(table.model, names, otherwise=f"there are {listed(sorted(names), last='and')}")
             self._problem("model", f'there is no model "{table.model}"', fix)

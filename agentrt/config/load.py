@@ -27,11 +27,13 @@ def load_config(
     """
     from agentrt.config.agents import agent_specs
     from agentrt.config.files import read_files
+    from agentrt.config.files_table import files_spec
     from agentrt.config.merge import merge
     from agentrt.config.models import model_specs
     from agentrt.config.report import Report
     from agentrt.config.sandboxes import sandbox_specs
     from agentrt.config.schedules import schedule_specs
+    from agentrt.config.search_tables import search_spec
     from agentrt.config.service import runtime_spec, server_spec
     from agentrt.config.tools import tool_sources
     from agentrt.config.webhooks import webhook_specs
@@ -47,7 +49,9 @@ def load_config(
     schedules = schedule_specs(merged, agents, report)
     runtime = runtime_spec(merged, agents, state_folder or folder, report)
     server = server_spec(merged, report)
+    search = search_spec(merged, models, report)
     webhooks = webhook_specs(merged, report)
+    settings = files_spec(merged.file_settings, merged.source_of(("files", "s3")), report)
     report.raise_problems()
     for file in files:
         _warn_of_literal_keys(file, report)
@@ -56,10 +60,12 @@ def load_config(
         folder=folder,
         runtime=runtime,
         server=server,
+        search=search,
         models=models,
         tools=tools,
         sandboxes=sandboxes,
         agents=agents,
+        files=settings,
         webhooks=webhooks,
         schedules=schedules,
         warnings=tuple(report.warnings),
@@ -74,8 +80,9 @@ def _warn_of_literal_keys(file: File, report: Report) -> None:
         is_vendor_key = path[0] == "models" and path[-1] == "api_key" and _is_vendors(file, str(path[1]))
         is_own_key = path[:2] == ("server", "keys") and path[-1] == "key"
         is_webhooks = path[0] == "webhooks" and path[-1] in ("secret", "previous_secret")
+        is_buckets = path[:2] == ("files", "s3") and path[-1] in ("secret_access_key", "session_token")
         is_literal = "${" not in text and not isinstance(text, FromText)
-        if is_literal and (is_vendor_key or is_own_key or is_webhooks or looks_like_secret(text)):
+        if is_literal and (is_vendor_key or is_own_key or is_webhooks or is_buckets or looks_like_secret(text)):
             what = f'{format_path(path)} holds a key; put it into a variable and write "${{NAME}}"'
             report.warning(file.source, path, what)
 

@@ -8,21 +8,24 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from agentrt.config.document import AgentTable, KeyTable, ModelTable, RuntimeTable, ServerTable, ToolTable
+from agentrt.config.document import AgentTable, KeyTable, RuntimeTable, ServerTable, ToolTable
 from agentrt.config.explain import NAMED_TABLES
 from agentrt.config.fields import Table
 from agentrt.config.files import File, has_path
+from agentrt.config.files_table import FilesTable
+from agentrt.config.model_table import ModelTable
 from agentrt.config.positions import KeyPath
 from agentrt.config.report import Report
 from agentrt.config.sandbox_table import SandboxTable
+from agentrt.config.search_tables import SearchTable
 from agentrt.config.source import Source
 from agentrt.config.timers import ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
 
 TableT = TypeVar("TableT", bound=Table)
-_MERGED = ("runtime", "server", *NAMED_TABLES)
+_MERGED = ("runtime", "server", "files", "search", *NAMED_TABLES)
 
-SingleT = TypeVar("SingleT", RuntimeTable, ServerTable)
+SingleT = TypeVar("SingleT", RuntimeTable, ServerTable, FilesTable, SearchTable)
 
 
 class Entry(msgspec.Struct, Generic[TableT], frozen=True):
@@ -51,6 +54,8 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     files: Sequence[File]
     runtime: RuntimeTable
     server: ServerTable
+    file_settings: FilesTable
+    search: SearchTable
     keys: Sequence[Entry[KeyTable]]
     models: Mapping[str, Entry[ModelTable]]
     tools: Mapping[str, Entry[ToolTable]]
@@ -74,6 +79,8 @@ def merge(files: Sequence[File], report: Report) -> Merged:
         files=files,
         runtime=_single([document.runtime for document in documents]),
         server=_single([document.server for document in documents]),
+        file_settings=_single([document.files for document in documents]),
+        search=_single([document.search for document in documents]),
         keys=[
             Entry(("server", "keys", index), table, file)
             for file in files

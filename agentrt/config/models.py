@@ -1,18 +1,22 @@
-"""[models.*] → ModelSpec: what each provider needs and does not know, fallbacks, and keys that are missing."""
+"""[models.*] → ModelSpec: what each provider needs and does not know, fallbacks, and what makes it unavailable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, get_args
 
-from agentrt.config.document import ModelTable
 from agentrt.config.merge import Entry, Merged, why_missing
+from agentrt.config.model_folder import INSTALL, MINILM, installed_minilm, lacking
+from agentrt.config.model_table import ModelTable
 from agentrt.config.report import Report
-from agentrt.config.schema import ModelLimits, ModelSpec, Price, Provider
+from agentrt.config.schema import EmbeddingSpec, ModelLimits, ModelSpec, Price, Provider
 from agentrt.secret import Secret
 from agentrt.suggest import did_you_mean, listed, quoted
 
 DEMO: Final = "demo"
+
+_NOT_INSTALLED: Final = f"its weights are not installed: {INSTALL}"
 
 _CALLED: Final[tuple[Provider, ...]] = ("openai", "azure", "ollama", "compatible")
 _ONLY_FOR: Final[Mapping[str, tuple[Provider, ...]]] = {
@@ -23,8 +27,12 @@ _ONLY_FOR: Final[Mapping[str, tuple[Provider, ...]]] = {
     "retries": _CALLED,
     "organization": ("openai",),
     "api_version": ("azure",),
+    "embedding": (*_CALLED, "minilm"),
+    "limits": (*_CALLED, "demo"),
+    "model_dir": ("minilm",),
     "delay": ("demo",),
 }
+_ONLY_ANSWERING: Final = ("fallbacks", "context_window", "images", "price")
 _NEEDS_URL: Final[Mapping[Provider, str]] = {
     "azure": "https://NAME.openai.azure.com",
     "compatible": "http://127.0.0.1:8000/v1",
@@ -37,13 +45,29 @@ def model_specs(merged: Merged, report: Report) -> dict[str, ModelSpec]:
     specs = {name: spec for name, spec in found.items() if spec}
     _check_cycles(specs, merged, report)
     if DEMO not in merged.names["models"]:
-        specs[DEMO] = demo_spec(is_alone=not merged.names["models"])
+        embedding = {name for name, spec in specs.items() if spec.embedding is not None}
+        specs[DEMO] = demo_spec(is_alone=merged.names["models"] <= embedding)
+    if MINILM not in merged.names["models"] and merged.search.embedding == MINILM:
+        specs[MINILM] = _minilm_spec()
     return specs
 
 
 def demo_spec(*, is_alone: bool) -> ModelSpec:
     """The built-in stand-in. Alone it answers to every name, so that apps that name a real model can be tried."""
     return ModelSpec(name=DEMO, provider="demo", model=DEMO, answers_to=("*",) if is_alone else ())
+
+
+def _minilm_spec() -> ModelSpec:
+    """The model of this machine where no table says more of it."""
+    folder = installed_minilm()
+    return ModelSpec(
+        name=MINILM,
+        provider="minilm",
+        model=MINILM,
+        embedding=EmbeddingSpec(),
+        model_dir=folder,
+        unavailable=None if folder else _NOT_INSTALLED,
+    )
 
 
 def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec | None:
@@ -54,6 +78,7 @@ def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec
         report.missing(entry.source, (*entry.path, "provider"), fix=fix)
         return None
     _check_provider(entry, table.provider, report)
+    _check_embedding(entry, table.provider, report)
     _check_secrets(entry, report)
     headers = {name: Secret(value) for name, value in table.headers.items()}
     if table.organization:
@@ -61,7 +86,7 @@ def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec
     return ModelSpec(
         name=entry.name,
         provider=table.provider,
-        model=table.model or DEMO,
+        model=table.model or table.provider,
         base_url=table.base_url,
         api_key=Secret(table.api_key) if table.api_key else None,
         api_version=table.api_version,
@@ -75,8 +100,30 @@ def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec
         limits=ModelLimits(rpm=table.limits.rpm, tpm=table.limits.tpm, concurrent=table.limits.concurrent),
         answers_to=tuple(table.answers_to),
         delay_s=table.delay or 0.0,
+        embedding=_embedding(table),
+        model_dir=_model_dir(entry),
         unavailable=_why_unavailable(entry),
     )
+
+
+def _embedding(table: ModelTable) -> EmbeddingSpec | None:
+    own = table.embedding
+    if own is None:
+        return EmbeddingSpec() if table.provider == "minilm" else None
+    return EmbeddingSpec(
+        dimensions=own.dimensions,
+        window_tokens=own.window_tokens,
+        query_prefix=own.query_prefix,
+        document_prefix=own.document_prefix,
+        batch=own.batch,
+    )
+
+
+def _model_dir(entry: Entry[ModelTable]) -> Path | None:
+    if entry.table.provider != "minilm":
+        return None
+    own = entry.table.model_dir
+    return installed_minilm() if own is None else (entry.folder / own).absolute()
 
 
 def _price(table: ModelTable) -> Price | None:
@@ -91,10 +138,33 @@ def _why_unavailable(entry: Entry[ModelTable]) -> str | None:
     if (missing := why_missing(entry)) is not None:
         return missing
     table = entry.table
+    if table.provider == "minilm":
+        return _why_no_minilm(entry)
     is_vendors = table.provider == "azure" or (table.provider == "openai" and table.base_url is None)
     if is_vendors and not table.api_key and not table.headers:
         return f"it has no api_key ({entry.source.where((*entry.path, 'api_key'))})"
     return None
+
+
+def _why_no_minilm(entry: Entry[ModelTable]) -> str | None:
+    folder = _model_dir(entry)
+    if folder is None:
+        return _NOT_INSTALLED
+    names = lacking(folder)
+    where = entry.source.where((*entry.path, "model_dir"))
+    return f"{folder} has no {listed(names)} ({where})" if names else None
+
+
+def _check_embedding(entry: Entry[ModelTable], provider: Provider, report: Report) -> None:
+    table = entry.table
+    if provider == "minilm" and table.embedding is not None:
+        for key in sorted(table.embedding.model_fields_set - {"window_tokens"}):
+            what = "minilm has no use for it"
+            report.problem(entry.source, (*entry.path, "embedding", key), what, fix="take it out", at="key")
+    if provider == "minilm" or table.embedding is not None:
+        for key in (key for key in _ONLY_ANSWERING if key in table.model_fields_set):
+            what = "a model that makes embeddings has no use for it"
+            report.problem(entry.source, (*entry.path, key), what, fix="take it out", at="key")
 
 
 def _check_provider(entry: Entry[ModelTable], provider: Provider, report: Report) -> None:
@@ -108,7 +178,7 @@ def _check_provider(entry: Entry[ModelTable], provider: Provider, report: Report
         what = f'provider "{provider}" needs a base_url'
         fix = f'add base_url = "{_NEEDS_URL[provider]}"'
         report.problem(entry.source, (*entry.path, "base_url"), what, fix=fix, at="key")
-    if provider != "demo" and not table.model:
+    if provider not in ("demo", "minilm") and not table.model:
         fix = 'add model = "…", the provider\'s name for it'
         report.missing(entry.source, (*entry.path, "model"), fix=fix)
 
@@ -129,6 +199,9 @@ def _check_fallbacks(entry: Entry[ModelTable], merged: Merged, report: Report) -
         if name not in names:
             fix = did_you_mean(name, names, otherwise=f"there are {listed(sorted(names), last='and')}")
             report.problem(entry.source, (*entry.path, "fallbacks", index), f'there is no model "{name}"', fix=fix)
+        elif name in merged.models and _embedding(merged.models[name].table) is not None:
+            what = f'the model "{name}" makes embeddings; it cannot answer'
+            report.problem(entry.source, (*entry.path, "fallbacks", index), what, fix="take it out")
 
 
 def _check_cycles(specs: Mapping[str, ModelSpec], merged: Merged, report: Report) -> None:

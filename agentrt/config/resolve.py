@@ -1,4 +1,7 @@
-"""Which configured model a name means: pure functions over the models of a Config."""
+"""Which configured model a name means: pure functions over the models of a Config.
+
+Models that answer and models that make embeddings are looked up apart: a glob of one kind does not mean the other.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,40 @@ from agentrt.suggest import closest, listed
 
 
 def find_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec | None:
-    """The model that a name means, available or not: the table of that name, else the first model that is called so
-    by its provider, else the first with a matching glob in `answers_to`; first as in the file."""
-    if name in models:
-        return models[name]
-    for spec in models.values():
-        if spec.model == name:
-            return spec
-    for spec in models.values():
-        if any(fnmatchcase(name, glob) for glob in spec.answers_to):
-            return spec
-    return None
+    """The answering model that a name means, available or not: the table of that name, else the first model that is
+    called so by its provider, else the first with a matching glob in `answers_to`; first as in the file."""
+    # A glob such as `*` does not mean a table that stands there.
+    return None if name in models and models[name].embedding is not None else _find(answering(models), name)
+
+
+def find_embedding_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec | None:
+    """Likewise, of the models that make embeddings."""
+    return _find({key: spec for key, spec in models.items() if spec.embedding is not None}, name)
+
+
+def answering(models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
+    """The models that answer."""
+    return {name: spec for name, spec in models.items() if spec.embedding is None}
 
 
 def resolve_model(config: Config, name: str) -> ModelSpec:
-    """The available model that a name means.
+    """The available answering model that a name means.
 
     Raises ModelNotFoundError: its text has close names, or says why the model cannot be called. No other model steps
     in for an unavailable one: an answer from the wrong model is worse than none.
     """
     spec = find_model(config.models, name)
-    if spec is None:
-        raise ModelNotFoundError(name, why=_why_unknown(config.models, name))
-    if spec.unavailable:
-        raise ModelNotFoundError(name, why=f"Model {spec.name} is not available: {spec.unavailable}.")
-    return spec
+    if spec is None and find_embedding_model(config.models, name) is not None:
+        raise ModelNotFoundError(name, why="It makes embeddings; it cannot answer.")
+    return _available(name, spec, answering(config.models))
+
+
+def resolve_embedding_model(config: Config, name: str) -> ModelSpec:
+    """The available model for embeddings that a name means. Raises ModelNotFoundError."""
+    models = {key: spec for key, spec in config.models.items() if spec.embedding is not None}
+    if not models:
+        raise ModelNotFoundError(name, why="No model for embeddings is configured.")
+    return _available(name, find_embedding_model(models, name), models)
 
 
 def available_fallbacks(config: Config, spec: ModelSpec) -> tuple[ModelSpec, ...]:
@@ -51,6 +63,26 @@ def available_fallbacks(config: Config, spec: ModelSpec) -> tuple[ModelSpec, ...
 
     add(spec.fallbacks)
     return tuple(fallback for fallback in found.values() if not fallback.unavailable)
+
+
+def _find(models: Mapping[str, ModelSpec], name: str) -> ModelSpec | None:
+    if name in models:
+        return models[name]
+    for spec in models.values():
+        if spec.model == name:
+            return spec
+    for spec in models.values():
+        if any(fnmatchcase(name, glob) for glob in spec.answers_to):
+            return spec
+    return None
+
+
+def _available(name: str, spec: ModelSpec | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
+    if spec is None:
+        raise ModelNotFoundError(name, why=_why_unknown(models, name))
+    if spec.unavailable:
+        raise ModelNotFoundError(name, why=f"Model {spec.name} is not available: {spec.unavailable}.")
+    return spec
 
 
 def _why_unknown(models: Mapping[str, ModelSpec], name: str) -> str:

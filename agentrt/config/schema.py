@@ -18,7 +18,7 @@ from agentrt.secret import Secret
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
-Provider: TypeAlias = Literal["openai", "azure", "ollama", "compatible", "demo"]
+Provider: TypeAlias = Literal["openai", "azure", "ollama", "compatible", "minilm", "demo"]
 OnBusy: TypeAlias = Literal["reject", "enqueue", "interrupt"]
 UnknownFields: TypeAlias = Literal["error", "ignore"]
 Retry: TypeAlias = Literal["never", "idempotent"]
@@ -92,6 +92,29 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[KeySpec, ...] = ()
 
 
+class S3Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket. prefix is "" or has no slash at its ends. endpoint: None = AWS's own, of the region.
+
+    access_key_id and secret_access_key are both there or both None: then AWS's variables and roles count.
+    """
+
+    bucket: str
+    prefix: str = ""
+    region: str | None = None
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+
+
+class FilesSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """s3: where the bytes of files are kept; None = in data_dir. max_upload_bytes is of `/v1/uploads`."""
+
+    max_bytes: int = 512 * 1024 * 1024
+    max_upload_bytes: int = 8 * 1024 * 1024 * 1024
+    s3: S3Spec | None = None
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars per million tokens."""
 
@@ -108,12 +131,26 @@ class ModelLimits(msgspec.Struct, frozen=True, kw_only=True):
     concurrent: int | None = None
 
 
+class EmbeddingSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What is special about a model that makes vectors. dimensions: to ask for, None = its own. batch: texts at once.
+
+    window_tokens: longer texts are embedded in parts, None = whole (of minilm: its own size).
+    """
+
+    dimensions: int | None = None
+    window_tokens: int | None = None
+    query_prefix: str = ""
+    document_prefix: str = ""
+    batch: int = 32
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One [models.*] table. name is the table's, model is what the provider is asked for.
 
     base_url: None = the provider's own. headers: `organization` is among them.
     timeout_s: longest silence of the server. delay_s: of demo, between two pieces of its answer.
     answers_to: globs of further names that this model stands in for.
+    embedding: None for a model that answers. model_dir: where minilm is, None when it is nowhere.
     unavailable: why the model cannot be called (`OPENAI_API_KEY is not set (agents.toml:31:12)`), None if it can.
     """
 
@@ -133,7 +170,15 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: ModelLimits = ModelLimits()
     answers_to: tuple[str, ...] = ()
     delay_s: float = 0.0
+    embedding: EmbeddingSpec | None = None
+    model_dir: Path | None = None
     unavailable: str | None = None
+
+
+class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """embedding: the name of the model whose vectors are used, available or not; None = keywords alone."""
+
+    embedding: str | None = None
 
 
 class ToolSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -289,10 +334,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     runtime: RuntimeSpec
     server: ServerSpec
+    search: SearchSpec = SearchSpec()
     models: Mapping[str, ModelSpec]
     tools: Mapping[str, ToolSource]
     sandboxes: Mapping[str, SandboxSpec]
     agents: Mapping[str, AgentSpec]
+    files: FilesSpec = FilesSpec()
     webhooks: tuple[WebhookSpec, ...] = ()
     schedules: Mapping[str, ScheduleSpec] = {}
     warnings: tuple[str, ...] = ()

@@ -109,22 +109,78 @@ class CodeShown(
     max_rss_bytes: int = 0
 
 
-class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
-    """A passage that was found. marker: what the model writes to cite it."""
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A passage that was found, as the model read it. marker: what the model writes to cite it.
+
+    page: 0 = the file has none. start, end: its place in the file's text, in code points.
+    """
 
     file_id: str
     file_name: str
     score: float
     text: str
     marker: str = ""
+    page: int = 0
+    start: int = 0
+    end: int = 0
+
+
+SearchFate: TypeAlias = Literal["kept", "covered", "below_threshold", "beyond_limit", "beyond_budget"]
+"""`covered`: a better passage of the same file has most of its text. `beyond_budget`: no room was left for its text."""
+
+
+class SearchCandidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A passage that was considered, and what became of it. The place as in SearchHit; chunk: its number in the file.
+
+    keyword_score: BM25; vector_score: a cosine; None: not among that list's best. fused_score, fused_rank: of both;
+    rerank_score: None = no reranker looked at it. score, rank: the final ones. Scores but BM25 are from 0 to 1, ranks
+    begin at 1. words: those of the queries that it has. marker: of one that was kept.
+    """
+
+    file_id: str
+    file_name: str
+    score: float
+    fate: SearchFate
+    store_id: str = ""
+    chunk: int = 0
+    page: int = 0
+    start: int = 0
+    end: int = 0
+    keyword_score: float | None = None
+    vector_score: float | None = None
+    fused_score: float = 0.0
+    fused_rank: int = 0
+    rerank_score: float | None = None
+    rank: int = 0
+    words: tuple[str, ...] = ()
+    marker: str = ""
 
 
 class SearchShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="file_search", omit_defaults=True):
-    """What a step shows of a search, the best hit first."""
+    """What a step shows of a search, the best hit first.
+
+    candidates: the best of all that were considered, n_candidates. vector_model: whose vectors were compared; None:
+    words only. n_tokens: about how many of budget_tokens the passages took.
+    """
 
     hits: tuple[SearchHit, ...] = ()
     ranker: str = "auto"
     score_threshold: float = 0.0
+    queries: tuple[str, ...] = ()
+    candidates: tuple[SearchCandidate, ...] = ()
+    n_candidates: int = 0
+    vector_model: str | None = None
+    n_tokens: int = 0
+    budget_tokens: int = 0
+
+    @property
+    def brief(self) -> str:
+        """What models of later runs read of it: which passages it showed, without the texts.
+
+        All of them would be paid for with every model call to come, and can be searched for again.
+        """
+        lines = [f"{hit.marker} {hit.file_name}{f', page {hit.page}' if hit.page else ''}" for hit in self.hits]
+        return "\n".join(["Passages of these files were shown. Search again to read one:", *lines])
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -30,13 +30,13 @@ from agentrt.models.failures import (
     status_failure,
 )
 from agentrt.models.retry import retry_after_s, server_wish
+from agentrt.models.upstream import known_secrets, read_error_body
 
 if TYPE_CHECKING:
     import httpx
 
 log = logging.getLogger(__name__)
 
-_MAX_ERROR_BYTES = 64 * 1024
 _DRAIN_S = 0.25
 _WHOLE_ANSWER_S = 600.0
 _REFUSED_STATUSES = frozenset({400, 422})
@@ -77,7 +77,7 @@ class ChatCompletions:
         place = endpoint(
             dialect, model=model, base_url=base_url, api_key=api_key, api_version=api_version, headers=headers
         )
-        secrets = tuple(value for value in (api_key, *(headers or {}).values()) if value and len(value) >= 8)
+        secrets = known_secrets(api_key, headers)
         self._http = http
         self._model = model
         self._context_window = context_window
@@ -128,7 +128,7 @@ class ChatCompletions:
                 if attempt:
                     self._shape = shape
                 return response
-            body = await _error_body(response)
+            body = await read_error_body(response)
             words = read_words(body)
             next_shape = None
             if response.status_code in _REFUSED_STATUSES and attempt < _MAX_CONCESSIONS and not words.says_too_long:
@@ -182,20 +182,6 @@ async def _drain(reads: AsyncGenerator[bytes, None]) -> None:
         async with asyncio.timeout(_DRAIN_S):
             async for _ in reads:
                 continue
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    """The body of an error, as far as it comes: the status alone says enough."""
-    body = b""
-    try:
-        with contextlib.suppress(*network_errors()):
-            async for data in response.aiter_bytes():
-                body += data
-                if len(body) > _MAX_ERROR_BYTES:
-                    break
-    finally:
-        await response.aclose()
-    return body
 
 
 def _is_delimited(response: httpx.Response) -> bool:

@@ -1,4 +1,4 @@
-"""Where each provider's chat completions live and how it wants its key: provider and base_url → an endpoint. Pure."""
+"""Where each provider's endpoints are and how it wants its key: provider and base_url → an address. Pure."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def endpoint(
     api_key: str | None = None,
     api_version: str | None = None,
     headers: Mapping[str, str] | None = None,
+    path: str = "/chat/completions",
 ) -> Endpoint:
-    """The endpoint of a dialect.
+    """The endpoint of a dialect. path: what of its API, behind `/v1`.
 
     base_url: `openai` and `ollama` have one of their own; `compatible` needs it up to and including `/v1`; `azure`
     needs the resource's (`https://NAME.openai.azure.com`), and its deployment is `model`. api_version: azure only,
@@ -67,9 +68,9 @@ def endpoint(
     login, _, host = base.netloc.rpartition("@")
     if login:
         sent.setdefault("authorization", f"Basic {b64encode(unquote(login).encode()).decode()}")
-    path = base.path.rstrip("/") + "/chat/completions"
-    url = urlunsplit((base.scheme, host, path, query or base.query, ""))
-    shown = urlunsplit((base.scheme, host, path, "", ""))
+    whole_path = base.path.rstrip("/") + path
+    url = urlunsplit((base.scheme, host, whole_path, query or base.query, ""))
+    shown = urlunsplit((base.scheme, host, whole_path, "", ""))
     return Endpoint(url, shown, sent, limit_field)
 
 

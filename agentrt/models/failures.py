@@ -34,6 +34,7 @@ class ModelServer(msgspec.Struct, frozen=True):
     """The server as messages name it.
 
     url has no query and no password; table is its [models.X] name, "" outside a project; secrets are never shown.
+    given: what the model is given to read.
     """
 
     url: str
@@ -41,6 +42,7 @@ class ModelServer(msgspec.Struct, frozen=True):
     table: str = ""
     has_key: bool = False
     secrets: tuple[str, ...] = ()
+    given: str = "The conversation"
 
     def setting(self, key: str) -> str:
         """Where a person changes `key`."""
@@ -196,7 +198,7 @@ def _chunks(n: int) -> str:
 
 
 def _too_long(server: ModelServer, said: str, status: int | None) -> ModelError:
-    text = f'The conversation is too long for the model "{server.model}"{said}'
+    text = f'{server.given} is too long for the model "{server.model}"{said}'
     return ModelError(text, reason="invalid_prompt", http_status=status, code="context_length_exceeded")
 
 

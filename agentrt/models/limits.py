@@ -37,14 +37,9 @@ class Limited:
     def __init__(
         self, client: ModelClient, limits: ModelLimits, *, clock: Clock | None = None, table: str = ""
     ) -> None:
-        clock = clock or SystemClock()
         self._client = client
-        self._limits = limits
-        self._clock = clock
-        self._owner = f"[models.{table}]" if table else "this model"
-        self._places = asyncio.Semaphore(limits.concurrent) if limits.concurrent is not None else None
-        self._requests = _Bucket(limits.rpm, clock) if limits.rpm is not None else None
-        self._tokens = _Bucket(limits.tpm, clock) if limits.tpm is not None else None
+        self._counts_tokens = limits.tpm is not None
+        self._allowance = Allowance(limits, clock=clock, table=table)
 
     @property
     def context_window(self) -> int | None:
@@ -55,15 +50,41 @@ class Limited:
         return self._client.takes_images
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        estimate = sum(map(estimate_tokens, request.messages)) if self._tokens else 0
+        estimate = sum(map(estimate_tokens, request.messages)) if self._counts_tokens else 0
+        async with self._allowance.take(estimate), aclosing(self._client.stream(request)) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, EndChunk) and chunk.usage is not None:
+                    self._allowance.correct(estimate, chunk.usage.total_tokens)
+                yield chunk
+
+
+class Allowance:
+    """What calls of one model may take, all together. table: as in Limited."""
+
+    def __init__(self, limits: ModelLimits, *, clock: Clock | None = None, table: str = "") -> None:
+        clock = clock or SystemClock()
+        self._limits = limits
+        self._clock = clock
+        self._owner = f"[models.{table}]" if table else "this model"
+        self._places = asyncio.Semaphore(limits.concurrent) if limits.concurrent is not None else None
+        self._requests = _Bucket(limits.rpm, clock) if limits.rpm is not None else None
+        self._tokens = _Bucket(limits.tpm, clock) if limits.tpm is not None else None
+
+    @asynccontextmanager
+    async def take(self, n_tokens: int) -> AsyncGenerator[None, None]:
+        """Wait until a call of about so many tokens may begin, and hold its place until it has ended.
+
+        Raises ModelError (`rate_limit_exceeded`).
+        """
         async with self._place():
             await self._take(self._requests, 1, "rpm")
-            await self._take(self._tokens, estimate, "tpm")
-            async with aclosing(self._client.stream(request)) as chunks:
-                async for chunk in chunks:
-                    if self._tokens and isinstance(chunk, EndChunk) and chunk.usage is not None:
-                        self._tokens.give_back(estimate - chunk.usage.total_tokens)
-                    yield chunk
+            await self._take(self._tokens, n_tokens, "tpm")
+            yield
+
+    def correct(self, estimated: int, used: int) -> None:
+        """Say how many tokens a call that was let in for `estimated` has used."""
+        if self._tokens:
+            self._tokens.give_back(estimated - used)
 
     @asynccontextmanager
     async def _place(self) -> AsyncGenerator[None, None]:

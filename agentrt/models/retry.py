@@ -5,11 +5,11 @@ An answer is never begun twice: after the first chunk a failure is the caller's 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from agentrt.errors import ModelError
 from agentrt.models.client import Chunk, ModelClient, ModelRequest
 
 log = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
@@ -67,8 +69,8 @@ class Retrying:
         return self._client.takes_images
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        waited_s = 0.0
-        for attempt in itertools.count():
+        attempts = Attempts(self._policy, model=request.model, clock=self._clock, jitter=self._jitter)
+        while True:
             has_begun = False
             try:
                 async with aclosing(self._client.stream(request)) as chunks:
@@ -77,17 +79,56 @@ class Retrying:
                         yield chunk
                 return
             except ModelError as error:
-                jitter = self._jitter()
-                delay_s = self._policy.delay_s(error, attempt=attempt, waited_s=waited_s, jitter=jitter)
-                if has_begun or delay_s is None:
+                if has_begun:
                     raise
-                log.info(
-                    "model.retry",
-                    extra={"model": request.model, "attempt": attempt + 1, "reason": error.reason}
-                    | {"status": error.http_status, "wait_ms": round(delay_s * 1000)},
-                )
+                delay_s = attempts.delay_s(error)
+                if delay_s is None:
+                    raise
             await self._clock.sleep(delay_s)
-            waited_s += delay_s
+
+
+class Attempts:
+    """The attempts of one call. model: for the log."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        model: str,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy
+        self._model = model
+        self._clock = clock
+        self._jitter = jitter
+        self._n_failed = 0
+        self._waited_s = 0.0
+
+    async def make(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """What an attempt returns: the first one or, after failures that pass, a later one. Raises ModelError."""
+        while True:
+            try:
+                return await attempt()
+            except ModelError as error:
+                delay_s = self.delay_s(error)
+                if delay_s is None:
+                    raise
+            await self._clock.sleep(delay_s)
+
+    def delay_s(self, error: ModelError) -> float | None:
+        """How long to wait after an attempt has failed so; None = give up."""
+        delay_s = self._policy.delay_s(error, attempt=self._n_failed, waited_s=self._waited_s, jitter=self._jitter())
+        if delay_s is None:
+            return None
+        self._n_failed += 1
+        self._waited_s += delay_s
+        log.info(
+            "model.retry",
+            extra={"model": self._model, "attempt": self._n_failed, "reason": error.reason}
+            | {"status": error.http_status, "wait_ms": round(delay_s * 1000)},
+        )
+        return delay_s
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:

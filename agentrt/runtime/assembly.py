@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,8 +19,10 @@ from agentrt.config.load import load_config
 from agentrt.config.project import find_project
 from agentrt.config.schema import Config
 from agentrt.errors import InvalidRequestError, UnavailableError
-from agentrt.files.blobs import DiskBlobs
+from agentrt.files.open import open_blobs
 from agentrt.models.client import ModelClient
+from agentrt.retrieval.index import sweep_index
+from agentrt.retrieval.preparer import Preparer
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.assistants import HOME_PROJECT, Assistants
 from agentrt.runtime.backends import open_backends
@@ -32,17 +35,27 @@ from agentrt.runtime.files import Files
 from agentrt.runtime.firing import Firing
 from agentrt.runtime.health import Health, make_health
 from agentrt.runtime.hosted import HostedName, HostedTool
+from agentrt.runtime.ingest.driver import IngestDriver
+from agentrt.runtime.ingest.queue import KIND as INGEST
+from agentrt.runtime.ingest.queue import queue_forgotten
 from agentrt.runtime.leases import Role
 from agentrt.runtime.models import Models
 from agentrt.runtime.performers import Performers
 from agentrt.runtime.pulse import PulseReader
 from agentrt.runtime.requests import NewThread
 from agentrt.runtime.retention import RETENTION_EVERY_S, Retention
+from agentrt.runtime.rewriting import FirstModel
 from agentrt.runtime.runs import Runs, queue_of
 from agentrt.runtime.schedules import Schedules
+from agentrt.runtime.storage import SWEEP_STORAGE_EVERY_S, Storage
+from agentrt.runtime.store_search import StoreSearch
 from agentrt.runtime.stored_thread import StoredThread
 from agentrt.runtime.sweeper import Sweep
 from agentrt.runtime.threads import Threads
+from agentrt.runtime.uploads import Uploads
+from agentrt.runtime.vector_stores import VectorStores
+from agentrt.runtime.vectors.parts import vector_parts
+from agentrt.runtime.vectors.queue import KIND as VECTORS
 from agentrt.runtime.webhooks.delivery_driver import DeliveryDriver
 from agentrt.runtime.webhooks.desk import Webhooks
 from agentrt.runtime.webhooks.lanes import Lanes
@@ -56,6 +69,7 @@ from agentrt.toolkit.tool import Tool
 log = logging.getLogger(__name__)
 
 DRAIN_GRACE_S = 10.0
+SWEEP_INDEX_EVERY_S = 30.0
 
 
 class Runtime:
@@ -81,6 +95,9 @@ class Runtime:
     threads: Threads
     runs: Runs
     files: Files
+    vector_stores: VectorStores
+    store_search: StoreSearch
+    uploads: Uploads
     webhooks: Webhooks
     schedules: Schedules
     firing: Firing
@@ -209,6 +226,10 @@ class Runtime:
         self.store, self.clock = self._backends.store, self._backends.clock
         self.models = Models(config, clock=self._own_clock, in_code=self._models_in_code)
         exits.push_async_callback(self.models.close)
+        self._storage = await self._open_storage()
+        self._vectors = vector_parts(
+            self.models, store=self.store, dispatcher=self._backends.dispatcher, clock=self.clock
+        )
         self._open_content(exits)
         deliveries = self._open_webhooks(exits)
         self._open_desks()
@@ -220,7 +241,7 @@ class Runtime:
             tools=self.tools,
             performers=self._performers,
             outbox=self._outbox,
-            drivers={DELIVERY: deliveries},
+            drivers={DELIVERY: deliveries, INGEST: self._open_ingest(exits), VECTORS: self._vectors.driver},
         )
         self._pulse = PulseReader(self.store, self.clock, lease_s=config.runtime.lease_s)
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
@@ -232,10 +253,22 @@ class Runtime:
             grace_s=lambda: self.drain_grace_s,
         )
 
+    async def _open_storage(self) -> Storage:
+        blobs = open_blobs(self.config.files, data_dir=self.config.runtime.data_dir)
+        storage = Storage(store=self.store, blobs=blobs, clock=self.clock)
+        if not self.store.is_shared:  # nobody else is bringing any
+            await storage.sweep(abandoned_after_s=0)
+        return storage
+
     def _open_content(self, exits: AsyncExitStack) -> None:
         """Files, and the hosted tools that work on them."""
         config = self.config
-        self.files = Files(store=self.store, blobs=DiskBlobs(config.runtime.data_dir / "blobs"), clock=self.clock)
+        spec, storage = config.files, self._storage
+        self.files = Files(store=self.store, storage=storage, clock=self.clock, max_bytes=spec.max_bytes)
+        self.uploads = Uploads(store=self.store, storage=storage, clock=self.clock, max_bytes=spec.max_upload_bytes)
+        self.store_search = StoreSearch(
+            store=self.store, clock=self.clock, rewrite=FirstModel(self.models), vectors=self._vectors.questions
+        )
         self.code = CodeSessions(
             config.sandboxes,
             store=self.store,
@@ -252,6 +285,7 @@ class Runtime:
             tools=self.tools,
             files=self.files,
             code=self.code,
+            store_search=self.store_search,
             hosted=self._hosted_in_code,
             context=self._context,
             clock=self.clock,
@@ -260,7 +294,10 @@ class Runtime:
     def _open_desks(self) -> None:
         """What callers turn to."""
         config, dispatcher, bus = self.config, self._backends.dispatcher, self._backends.bus
-        self.assistants = Assistants(store=self.store, clock=self.clock, check_model=self.models.check)
+        self.assistants = Assistants(
+            store=self.store, dispatcher=dispatcher, clock=self.clock, check_model=self.models.check
+        )
+        self.vector_stores = VectorStores(store=self.store, dispatcher=dispatcher, clock=self.clock)
         self.threads = Threads(store=self.store, dispatcher=dispatcher, bus=bus, clock=self.clock)
         self.runs = Runs(
             store=self.store,
@@ -276,6 +313,18 @@ class Runtime:
         )
         self.schedules = Schedules(store=self.store, clock=self.clock)
         self.firing = Firing(store=self.store, runs=self.runs, clock=self.clock)
+
+    def _open_ingest(self, exits: AsyncExitStack) -> IngestDriver:
+        preparer = Preparer()
+        exits.push_async_callback(preparer.close)
+        return IngestDriver(
+            store=self.store,
+            dispatcher=self._backends.dispatcher,
+            clock=self.clock,
+            files=self.files,
+            preparer=preparer,
+            embedding=self._vectors.files,
+        )
 
     def _open_webhooks(self, exits: AsyncExitStack) -> DeliveryDriver:
         specs, sender, dispatcher = self.config.webhooks, Sender(clock=self.clock), self._backends.dispatcher
@@ -300,7 +349,12 @@ class Runtime:
         return [
             Sweep("runs", lambda: expire_runs(self.store, self._driving.runs.end, now=self.clock.now())),
             Sweep("files", self.files.expire),
+            Sweep("uploads", self.uploads.expire),
+            Sweep("storage", self._storage.sweep, SWEEP_STORAGE_EVERY_S),
             Sweep("vector_stores", lambda: expire_vector_stores(self.store, now=self.clock.now())),
+            Sweep("ingest", partial(queue_forgotten, self.store, self._backends.dispatcher, clock=self.clock)),
+            Sweep("index", partial(sweep_index, self.store, clock=self.clock), SWEEP_INDEX_EVERY_S),
+            *self._vectors.sweeps,
             Sweep("schedules", self.firing.sweep),
             Sweep("retention", retention.sweep, RETENTION_EVERY_S),
         ]

@@ -9,6 +9,8 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from agentrt.clock import Clock
+from agentrt.dispatch.ports import Dispatcher
+from agentrt.engine.message import JsonObject
 from agentrt.errors import NotFoundError, PermissionDeniedError
 from agentrt.ids import new_id
 from agentrt.runtime.requests import NewAssistant
@@ -31,8 +33,11 @@ HOME_PROJECT = "default"
 class Assistants:
     """What callers do to assistants. check_model: raises ModelNotFoundError for a name that no model answers to."""
 
-    def __init__(self, *, store: Store, clock: Clock, check_model: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, store: Store, dispatcher: Dispatcher, clock: Clock, check_model: Callable[[str], None]
+    ) -> None:
         self._store = store
+        self._dispatcher = dispatcher
         self._clock = clock
         self._check_model = check_model
 
@@ -51,7 +56,7 @@ class Assistants:
                 model=new.model,
                 instructions=new.instructions,
                 tools=msgspec.to_builtins(new.tools),
-                tool_resources=resolve_resources(tx, project, new.tool_resources, now=now, expires_after_days=None),
+                tool_resources=self._resolve(tx, project, new.tool_resources),
                 meta=new.metadata,
                 temperature=new.temperature,
                 top_p=new.top_p,
@@ -75,9 +80,8 @@ class Assistants:
             assistant = _changeable(tx, project, assistant_id)
             columns: dict[str, Any] = {_COLUMNS.get(k, k): msgspec.to_builtins(v) for k, v in changes.items()}
             if "tool_resources" in changes:
-                columns["tool_resources"] = assistant.tool_resources | resolve_resources(
-                    tx, project, changes["tool_resources"], now=self._clock.now(), expires_after_days=None
-                )
+                resources = self._resolve(tx, project, changes["tool_resources"])
+                columns["tool_resources"] = assistant.tool_resources | resources
             update_assistant(tx, assistant_id, columns)
             return find_assistant(tx, project, assistant_id)
 
@@ -118,6 +122,10 @@ class Assistants:
             _put(tx, known, assistant)
 
         await self._write_known(write)
+
+    def _resolve(self, tx: Tx, project: str, requested: JsonObject) -> JsonObject:
+        now = self._clock.now()
+        return resolve_resources(tx, project, requested, dispatcher=self._dispatcher, now=now, expires_after_days=None)
 
     async def _write_known(self, write: Callable[[Tx], None]) -> None:
         try:

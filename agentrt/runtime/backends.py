@@ -12,10 +12,9 @@ from agentrt.clock import Clock
 from agentrt.config.schema import Config
 from agentrt.dispatch.local import LocalBus, LocalDispatcher
 from agentrt.dispatch.ports import Bus, Dispatcher
-from agentrt.errors import StoreError
 from agentrt.runtime.feed import Feeds
 from agentrt.runtime.fleet_clock import FleetClock
-from agentrt.runtime.leases import Role
+from agentrt.runtime.leases import Role, needs_postgres
 from agentrt.store.database import Store
 from agentrt.store.open import driver_missing, open_store
 
@@ -42,7 +41,7 @@ async def open_backends(
         await fleet_clock.measure(store)
         dispatcher, bus = await _open_postgres(config, exits, clock)
     elif role != "all":
-        raise _needs_postgres(role, config)
+        raise needs_postgres(role, config.runtime.database)
     else:
         dispatcher, bus = LocalDispatcher(), LocalBus()
     return Backends(store, clock, dispatcher, bus, _open_feeds(store, bus))
@@ -68,11 +67,3 @@ def _open_feeds(store: Store, bus: Bus) -> Feeds:
         bus.listen("news", feeds.hear)
         bus.on_gap(feeds.hear_all)
     return feeds
-
-
-def _needs_postgres(role: Role, config: Config) -> StoreError:
-    return StoreError(
-        f"Role `{role}` needs a database that processes can share\n"
-        f"  why: {config.runtime.database} is a SQLite file, which serves one process\n"
-        '  fix: [runtime] database = "postgresql://…", or the role `all`'
-    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from agentrt.clock import Clock
 from agentrt.errors import NotFoundError, UnavailableError
-from agentrt.files.blobs import Blobs, Received
+from agentrt.files.blobs import Received
 from agentrt.ids import new_id
+from agentrt.runtime.storage import Storage, limited
 from agentrt.store.database import Store, Tx
 from agentrt.store.files import (
     File,
@@ -24,9 +25,8 @@ from agentrt.store.files import (
     list_undated_files,
 )
 from agentrt.store.tool_resources import forget_code_file, is_listed_by_assistant
-from agentrt.store.vector_stores import is_in_vector_store
+from agentrt.store.vector_store_files import is_in_vector_store
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """What a model may be shown of one image; it travels in the request, as base64."""
 
@@ -44,44 +44,48 @@ _IMAGES = (
 
 
 class Files:
-    """What callers do to files."""
+    """What callers do to files. max_bytes: of a file that comes in one request."""
 
-    def __init__(self, *, store: Store, blobs: Blobs, clock: Clock) -> None:
+    def __init__(self, *, store: Store, storage: Storage, clock: Clock, max_bytes: int) -> None:
         self._store = store
-        self._blobs = blobs
+        self._storage = storage
         self._clock = clock
-        # Files with the same bytes share them: nobody may take a blob away between another's keeping and inserting.
-        self._sharing = asyncio.Lock()
+        self.max_bytes = max_bytes
 
     def receive(self, chunks: AsyncIterable[bytes]) -> AbstractAsyncContextManager[Received]:
         """Take a file's bytes in before all is known about it. Leaving the block without `keep` forgets them.
 
         Raises RequestTooLargeError, UnavailableError when there is no room.
         """
-        return self._blobs.receive(chunks, max_bytes=MAX_FILE_BYTES)
+        return self._storage.receive(limited(chunks, self.max_bytes, what="file", param="file"))
 
     async def keep(
-        self, project: str, received: Received, *, filename: str, purpose: str, expires_after_s: int | None = None
+        self,
+        project: str,
+        received: Received,
+        *,
+        filename: str,
+        purpose: str,
+        expires_after_s: int | None = None,
+        media_type: str | None = None,
     ) -> File:
-        """Make received bytes a file, durable when this returns."""
-        now = int(self._clock.now())
-        if expires_after_s is None and purpose == "batch":
-            expires_after_s = BATCH_FILES_LIVE_S
-        file = File(
-            id=new_id("file"),
-            project=project,
-            created_at=now,
-            filename=filename,
-            size_bytes=received.size_bytes,
-            purpose=purpose,
-            sha256=received.sha256,
-            expires_at=None if expires_after_s is None else now + expires_after_s,
-            kept_at=now,
-        )
-        async with self._sharing:
-            await received.keep()
-            await self._store.write(lambda tx: insert_file(tx, file))
-        return file
+        """Make received bytes a file, durable when this returns. Raises UnavailableError when they cannot be stored."""
+
+        def write(tx: Tx, blob: str) -> File:
+            file = new_file(
+                project,
+                blob,
+                size_bytes=received.size_bytes,
+                filename=filename,
+                purpose=purpose,
+                expires_after_s=expires_after_s,
+                media_type=media_type,
+                now=self._clock.now(),
+            )
+            insert_file(tx, file)
+            return file
+
+        return await self._storage.keep(received, write)
 
     async def put(
         self,
@@ -100,22 +104,31 @@ class Files:
 
     async def content(self, file: File, *, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """The file's bytes from start to before stop, in pieces. Raises UnavailableError when they are gone."""
-        if not await self._blobs.has(file.sha256):
-            raise UnavailableError(f"The content of {file.id} is missing from the server's data folder.")
-        return self._blobs.read(file.sha256, start=start, stop=stop)
+        if not await self._storage.has(file.sha256):
+            raise _missing(file)
+        return self._storage.read(file.sha256, start=start, stop=stop)
+
+    @asynccontextmanager
+    async def as_path(self, file: File) -> AsyncGenerator[Path, None]:
+        """The file's bytes as a file of this machine, as long as the block lasts; for those who cannot read a stream.
+
+        Its name is not the file's, and it must not be written to. Raises UnavailableError when the bytes are gone.
+        """
+        if not await self._storage.has(file.sha256):
+            raise _missing(file)
+        async with self._storage.as_path(file.sha256) as path:
+            yield path
 
     async def delete(self, project: str, file_id: str) -> None:
         """Delete a file, and its name from every store and every code_interpreter list. Raises NotFoundError."""
 
-        def write(tx: Tx) -> tuple[str, bool]:
+        def write(tx: Tx) -> list[str]:
             file = find_file(tx, project, file_id)
-            forget_code_file(tx, project, file_id)
-            return file.sha256, delete_file(tx, file)
+            forget_code_file(tx, file_id)
+            delete_file(tx, file)
+            return self._storage.release(tx, [file.sha256])
 
-        async with self._sharing:
-            sha256, is_last = await self._store.write(write)
-            if is_last:
-                await self._blobs.delete(sha256)
+        await self._storage.bury(await self._store.write(write))
 
     async def delete_old(self, *, before: float) -> int:
         """Delete the files that were uploaded before a time, of every project; how many there were.
@@ -133,7 +146,7 @@ class Files:
 
     async def _delete_unless_in_use(self, file: File) -> bool:
         def look(tx: Tx) -> bool:
-            return is_in_vector_store(tx, file.id) or is_listed_by_assistant(tx, file.project, file.id)
+            return is_in_vector_store(tx, file.id) or is_listed_by_assistant(tx, file.id)
 
         if await self._store.read(look):
             await self._store.write(lambda tx: keep_file(tx, file.id, now=self._clock.now()))
@@ -165,11 +178,42 @@ class Files:
             file = await self._store.read(lambda tx: find_file(tx, project, file_id))
         except NotFoundError:
             return None
-        if file.size_bytes > MAX_IMAGE_BYTES or not await self._blobs.has(file.sha256):
+        if file.size_bytes > MAX_IMAGE_BYTES:
             return None
-        data = b"".join([piece async for piece in self._blobs.read(file.sha256)])
+        try:
+            data = b"".join([piece async for piece in self._storage.read(file.sha256)])
+        except FileNotFoundError:
+            return None
         media_type = image_type(data)
         return None if media_type is None else (data, media_type)
+
+
+def new_file(
+    project: str,
+    blob: str,
+    *,
+    size_bytes: int,
+    filename: str,
+    purpose: str,
+    expires_after_s: int | None,
+    media_type: str | None,
+    now: float,
+) -> File:
+    """A file's row, to be inserted."""
+    if expires_after_s is None and purpose == "batch":
+        expires_after_s = BATCH_FILES_LIVE_S
+    return File(
+        id=new_id("file"),
+        project=project,
+        created_at=int(now),
+        filename=filename,
+        size_bytes=size_bytes,
+        purpose=purpose,
+        sha256=blob,
+        expires_at=None if expires_after_s is None else int(now) + expires_after_s,
+        kept_at=int(now),
+        media_type=media_type,
+    )
 
 
 def image_type(data: bytes) -> str | None:
@@ -178,3 +222,7 @@ def image_type(data: bytes) -> str | None:
         if data.startswith(start):
             return media_type
     return "image/webp" if (data[:4], data[8:12]) == _WEBP else None
+
+
+def _missing(file: File) -> UnavailableError:
+    return UnavailableError(f"The content of {file.id} is missing from where the server keeps files. Upload it again.")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from agentrt.config.schema import DEFAULT_SANDBOX, Config
+from agentrt.config.schema import DEFAULT_SANDBOX, Config, ModelSpec
 from agentrt.runtime.code_interpreter.sandboxes import Sandboxes, SandboxState
 from agentrt.runtime.pulse import Pulse, Queue, WorkerState
 from agentrt.toolkit.registry import ToolRegistry
 
-NOT_YET = "not part of this release; the configuration is stored, and the tool is not offered to models"
 NOT_TRIED = "tried out when it is first wanted"
 BEING_TRIED = "being made ready"
 ON_WORKERS = "code runs on the workers: their /healthz says what isolates it"
@@ -30,6 +29,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     database: str
     models: dict[str, Part]
+    search: Part
     tools: dict[str, Part]
     sandboxes: dict[str, Part]
     webhooks: dict[str, Part]
@@ -40,24 +40,33 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_health(
-    config: Config, tools: ToolRegistry, sandboxes: Sandboxes, pulse: Pulse, *, drives_runs: bool
+    config: Config,
+    tools: ToolRegistry,
+    sandboxes: Sandboxes,
+    pulse: Pulse,
+    *,
+    drives_runs: bool,
 ) -> Health:
     """The health of an open runtime. drives_runs: code runs here, and not only elsewhere."""
     from agentrt.version import __version__
 
     models = {
-        name: Part(on=spec.unavailable is None, why=spec.unavailable or _about(spec.provider))
+        name: Part(on=spec.unavailable is None, why=spec.unavailable or _about(spec))
         for name, spec in config.models.items()
     }
-    known = {tool.name: Part(on=True) for tool in tools}
+    known, search = {tool.name: Part(on=True) for tool in tools}, search_part(config)
     elsewhere = Part(on=True, why=ON_WORKERS)
     boxes = {name: _sandbox(sandboxes.state(name)) if drives_runs else elsewhere for name in sandboxes.names()}
-    hosted = {"code_interpreter": boxes[DEFAULT_SANDBOX], "file_search": Part(on=False, why=NOT_YET)}
+    hosted = {
+        "code_interpreter": boxes[DEFAULT_SANDBOX],
+        "file_search": Part(on=True, why=search.why),
+    }
     return Health(
         status="ok",
         version=__version__,
         database=str(config.runtime.database),
         models=models,
+        search=search,
         tools=known | {name: part for name, part in hosted.items() if name not in known},  # ours goes before it
         sandboxes=boxes,
         webhooks={spec.name: Part(on=spec.why_off is None, why=spec.why_off) for spec in config.webhooks},
@@ -66,6 +75,17 @@ def make_health(
         workers=pulse.workers,
         warnings=list(config.warnings),
     )
+
+
+def search_part(config: Config) -> Part:
+    """How files are searched. on: whether all that is configured of it can be used."""
+    name = config.search.embedding
+    if name is None:
+        return Part(on=True, why="by words; [search] names no embedding model")
+    unavailable = config.models[name].unavailable
+    if unavailable is not None:
+        return Part(on=False, why=f"by words alone: the embedding model {name} is not available: {unavailable}")
+    return Part(on=True, why=f"by words and by the vectors of {name}")
 
 
 def _sandbox(state: SandboxState) -> Part:
@@ -80,5 +100,7 @@ def _sandbox(state: SandboxState) -> Part:
             return Part(on=True, why=NOT_TRIED)
 
 
-def _about(provider: str) -> str | None:
-    return "a scripted stand-in, not a language model" if provider == "demo" else None
+def _about(spec: ModelSpec) -> str | None:
+    if spec.embedding is not None:
+        return "for embeddings"
+    return "a scripted stand-in, not a language model" if spec.provider == "demo" else None

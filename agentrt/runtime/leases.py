@@ -49,6 +49,15 @@ def new_worker_id() -> str:
     return worker_id
 
 
+def needs_postgres(role: Role, database: object) -> StoreError:
+    """database: its URL, as it may be shown."""
+    return StoreError(
+        f"Role `{role}` needs a database that processes can share\n"
+        f"  why: {database} is a SQLite file, which serves one process\n"
+        '  fix: [runtime] database = "postgresql://…", or the role `all`'
+    )
+
+
 class Leases:
     """Beats for ever; the owner cancels it. worker: what this process drives; url: where it answers HTTP."""
 

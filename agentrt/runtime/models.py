@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 
 from agentrt.clock import Clock
-from agentrt.config.resolve import available_fallbacks, resolve_model
-from agentrt.config.schema import Config, ModelSpec
+from agentrt.config.resolve import available_fallbacks, resolve_embedding_model, resolve_model
+from agentrt.config.schema import Config, EmbeddingSpec, ModelSpec
 from agentrt.engine.spec import Price
+from agentrt.errors import ModelError
 from agentrt.models.client import ModelClient
+from agentrt.models.embeddings import EmbeddingModel
 
 if TYPE_CHECKING:
     import httpx
+
+    from agentrt.models.dialects import Dialect
+    from agentrt.models.embedding_server import EmbeddingSettings
 
 
 class Models:
@@ -36,6 +41,7 @@ class Models:
         self._in_code = dict(in_code or {})
         self._clients: dict[str, ModelClient] = {}
         self._single: dict[str, ModelClient] = {}
+        self._embedding: dict[str, EmbeddingModel] = {}
         self._http = http
         self._owns_http = http is None
 
@@ -64,10 +70,38 @@ class Models:
             self._clients[spec.name] = self._with_fallbacks(spec)
         return self._clients[spec.name]
 
+    def find_embedding(self, name: str) -> EmbeddingModel:
+        """The model for embeddings that a name means, with its limits and retries. Raises ModelNotFoundError."""
+        spec = resolve_embedding_model(self._config, name)
+        if spec.name not in self._embedding:
+            self._embedding[spec.name] = self._build_embedding(spec)
+        return self._embedding[spec.name]
+
+    def search_embedding(self) -> EmbeddingModel | None:
+        """The model whose vectors search uses; None when there is none, or it is not available."""
+        name = self._config.search.embedding
+        if name is None or self._config.models[name].unavailable:
+            return None
+        return self.find_embedding(name)
+
+    def embedding_named(self, stored: str) -> EmbeddingModel | None:
+        """The model whose vectors are stored under this name, if it is available."""
+        for name, spec in self._config.models.items():
+            if not spec.unavailable and stored_embedding_name(spec) == stored:
+                return self.find_embedding(name)
+        return None
+
     def names(self) -> tuple[str, ...]:
         """Every name that can be asked for by itself (globs of answers_to are not names)."""
         configured = (spec.name for spec in self._config.models.values() if not spec.unavailable)
         return tuple(dict.fromkeys((*self._in_code, *configured)))
+
+    def first(self) -> str | None:
+        """The first name that is no stand-in's: for what any model can do that somebody has chosen."""
+        models = self._config.models
+        names = (name for name in self.names() if name in self._in_code or models[name].embedding is None)
+        real = (name for name in names if name in self._in_code or models[name].provider != "demo")
+        return next(real, None)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -107,22 +141,97 @@ class Models:
             from agentrt.models.demo import Demo
 
             return Demo(delay_s=spec.delay_s, clock=self._clock)
-        from agentrt.http import open_client
         from agentrt.models.chat_completions import ChatCompletions
 
-        if self._http is None:
-            self._http = open_client()
         return ChatCompletions(
-            self._http,
-            model=spec.model,
-            dialect=spec.provider,
-            base_url=spec.base_url,
-            api_key=spec.api_key.reveal() if spec.api_key is not None else None,
-            api_version=spec.api_version,
-            headers={name: value.reveal() for name, value in spec.headers.items()},
-            table=spec.name,
+            self._open_http(),
+            **_place(spec),
             timeout_s=spec.timeout_s,
             context_window=spec.context_window,
             takes_images=spec.takes_images,
             clock=self._clock,
         )
+
+    def _build_embedding(self, spec: ModelSpec) -> EmbeddingModel:
+        assert spec.embedding is not None
+        if spec.provider == "minilm":
+            from agentrt.models.minilm import WINDOW_TOKENS, MiniLM
+
+            assert spec.model_dir is not None
+            return MiniLM(spec.model_dir, window_tokens=spec.embedding.window_tokens or WINDOW_TOKENS)
+        from agentrt.models.embedding_server import EmbeddingServer
+        from agentrt.models.limits import ModelLimits
+        from agentrt.models.retry import RetryPolicy
+        from agentrt.models.upstream import Upstream
+
+        upstream = Upstream(
+            self._open_http(),
+            "/embeddings",
+            **_place(spec),
+            timeout_s=spec.timeout_s,
+            given="A text",
+            clock=self._clock,
+        )
+        limits = spec.limits
+        return EmbeddingServer(
+            upstream,
+            name=spec.model,
+            settings=_settings(spec.embedding),
+            retry=RetryPolicy(retries=spec.retries),
+            limits=ModelLimits(rpm=limits.rpm, tpm=limits.tpm, concurrent=limits.concurrent),
+            clock=self._clock,
+        )
+
+    def _open_http(self) -> httpx.AsyncClient:
+        if self._http is None:
+            from agentrt.http import open_client
+
+            self._http = open_client()
+        return self._http
+
+
+def stored_embedding_name(spec: ModelSpec) -> str | None:
+    """The name that vectors of the model are stored under; None when it makes none, or cannot be read."""
+    if spec.embedding is None or spec.unavailable:
+        return None
+    if spec.provider == "minilm":
+        from agentrt.models.minilm import WINDOW_TOKENS, MiniLM
+
+        assert spec.model_dir is not None
+        try:
+            return MiniLM(spec.model_dir, window_tokens=spec.embedding.window_tokens or WINDOW_TOKENS).model
+        except ModelError:
+            return None
+    from agentrt.models.embedding_server import stored_name
+
+    return stored_name(spec.model, _settings(spec.embedding))
+
+
+def _settings(spec: EmbeddingSpec) -> EmbeddingSettings:
+    from agentrt.models.embedding_server import EmbeddingSettings
+
+    return msgspec.convert(msgspec.to_builtins(spec), EmbeddingSettings)
+
+
+class _Place(TypedDict):
+    model: str
+    dialect: Dialect
+    base_url: str | None
+    api_key: str | None
+    api_version: str | None
+    headers: dict[str, str]
+    table: str
+
+
+def _place(spec: ModelSpec) -> _Place:
+    """Where a model is, as clients want to know it."""
+    assert spec.provider != "demo" and spec.provider != "minilm"  # noqa: PT018
+    return {
+        "model": spec.model,
+        "dialect": spec.provider,
+        "base_url": spec.base_url,
+        "api_key": spec.api_key.reveal() if spec.api_key is not None else None,
+        "api_version": spec.api_version,
+        "headers": {name: value.reveal() for name, value in spec.headers.items()},
+        "table": spec.name,
+    }

@@ -6,19 +6,23 @@ driving.py's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from agentrt.clock import Clock
 from agentrt.config.schema import RuntimeLimits
 from agentrt.engine.run import Run
-from agentrt.engine.spec import Price
+from agentrt.engine.spec import Price, RunSpec
+from agentrt.models.client import ModelClient
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.code_interpreter.sessions import CodeSessions
+from agentrt.runtime.file_search import SearchRunner
 from agentrt.runtime.files import Files
 from agentrt.runtime.history import StoredHistory
 from agentrt.runtime.hosted import HostedName, HostedTool
 from agentrt.runtime.models import Models
 from agentrt.runtime.perform import Performer, TokenRatios
+from agentrt.runtime.store_search import StoreSearch
+from agentrt.runtime.stored_library import StoredLibrary
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import Hold, fence
 from agentrt.toolkit.registry import ToolRegistry
@@ -38,6 +42,7 @@ class Performers:
         tools: ToolRegistry,
         files: Files,
         code: CodeSessions,
+        store_search: StoreSearch,
         hosted: Mapping[HostedName, HostedTool],
         context: object,
         clock: Clock,
@@ -48,6 +53,7 @@ class Performers:
         self._tools = tools
         self._files = files
         self._code = code
+        self._store_search = store_search
         self._hosted_in_code = hosted
         self._context = context
         self._clock = clock
@@ -84,14 +90,13 @@ class Performers:
 
     def of(self, run: Run, hold: Hold) -> Performer:
         """What performs a run for as long as this hold on it lasts."""
-        adopted = self._adopted.get(run.spec.assistant_id)
 
         async def read_image(file_id: str) -> tuple[bytes, str] | None:
             return await self._files.read_image(hold.project, file_id)
 
         return Performer(
             history=StoredHistory(self._store, run.spec.thread_id, position=run.spec.position, read_image=read_image),
-            find_model=self._models.find if adopted is None else adopted.find_model,
+            find_model=self._find_model(run.spec.assistant_id),
             tools=self.tools_of(run.spec.assistant_id),
             clock=self._clock,
             max_parallel_tools=self._limits.max_parallel_tools,
@@ -112,4 +117,16 @@ class Performers:
             hosted["code_interpreter"] = self._code.runner(
                 run.spec, hold.project, max_output_bytes=self._limits.max_tool_output_bytes, check=check
             )
+        if "file_search" not in hosted and run.spec.tool_type("file_search") == "file_search":
+            library = StoredLibrary(
+                self._store, self._clock, self._store_search, project=hold.project, thread_id=run.spec.thread_id
+            )
+            hosted["file_search"] = SearchRunner(library, clock=self._clock, context_window=self._context_window)
         return hosted
+
+    async def _context_window(self, spec: RunSpec) -> int | None:
+        return (await self._find_model(spec.assistant_id)(spec.model)).context_window
+
+    def _find_model(self, assistant_id: str) -> Callable[[str], Awaitable[ModelClient]]:
+        adopted = self._adopted.get(assistant_id)
+        return self._models.find if adopted is None else adopted.find_model

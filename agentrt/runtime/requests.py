@@ -104,3 +104,23 @@ class NewAssistant:
     top_p: float | None = None
     response_format: ResponseFormat = field(default_factory=ResponseFormat)
     reasoning_effort: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewStoreFile:
+    """A file for a vector store. chunking: the request's chunking_strategy. attributes None: those that it has stay."""
+
+    file_id: str
+    attributes: dict[str, str | float | bool] | None = None
+    chunking: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVectorStore:
+    """expires_after_days: of rest; None = never. chunking: that of its first files."""
+
+    name: str = ""
+    file_ids: tuple[str, ...] = ()
+    chunking: JsonObject | None = None
+    expires_after_days: int | None = None
+    metadata: dict[str, str] = field(default_factory=dict)

@@ -1,27 +1,21 @@
 """tool_resources and attachments: what hosted tools may see, checked against the project's files and stores.
 
-The `vector_stores` helper and file_search attachments make stores here; reading and indexing their files is not here.
+The `vector_stores` helper and file_search attachments make stores here, whose files are indexed as any others are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentrt.dispatch.ports import Dispatcher
 from agentrt.engine.message import JsonObject, JsonValue
 from agentrt.errors import InvalidRequestError
-from agentrt.ids import new_id
-from agentrt.runtime.requests import Attachment
+from agentrt.runtime.ingest.queue import make_store, put_files
+from agentrt.runtime.requests import Attachment, NewStoreFile, NewVectorStore
 from agentrt.store.database import Tx
 from agentrt.store.files import find_file
 from agentrt.store.threads import Thread, update_thread
-from agentrt.store.vector_stores import (
-    VectorStore,
-    VectorStoreFile,
-    attach_files,
-    find_vector_store,
-    insert_vector_store,
-    touch_vector_stores,
-)
+from agentrt.store.vector_stores import find_vector_store, load_vector_store, touch_vector_stores
 
 THREAD_STORE_DAYS = 7
 """Stores that a thread's helper or attachment makes expire after so many days of rest."""
@@ -30,7 +24,13 @@ MAX_CODE_FILES = 20
 
 
 def resolve_resources(
-    tx: Tx, project: str, requested: JsonObject, *, now: float, expires_after_days: int | None
+    tx: Tx,
+    project: str,
+    requested: JsonObject,
+    *,
+    dispatcher: Dispatcher,
+    now: float,
+    expires_after_days: int | None,
 ) -> JsonObject:
     """The request's tool_resources as they are kept: every file and store exists, the helper is replaced by its store.
 
@@ -51,12 +51,13 @@ def resolve_resources(
         helpers = search.get("vector_stores")
         for helper in helpers if isinstance(helpers, list) else []:
             if isinstance(helper, dict):
-                store_ids.append(_make_store(tx, project, helper, now=now, expires_after_days=expires_after_days))
+                new = _new_store(helper, expires_after_days=expires_after_days)
+                store_ids.append(make_store(tx, dispatcher, project, new, now=now).id)
         kept["file_search"] = {"vector_store_ids": [*store_ids]}
     return kept
 
 
-def attach(tx: Tx, thread: Thread, attachments: Sequence[Attachment], *, now: float) -> None:
+def attach(tx: Tx, thread: Thread, attachments: Sequence[Attachment], *, dispatcher: Dispatcher, now: float) -> None:
     """Give a message's attachments to its thread: code_interpreter files to its list, the others to its store.
 
     Raises NotFoundError for an unknown file, InvalidRequestError when the code interpreter's list is full.
@@ -71,7 +72,7 @@ def attach(tx: Tx, thread: Thread, attachments: Sequence[Attachment], *, now: fl
         if "code_interpreter" in attachment.tools:
             _add_code_file(resources, attachment.file_id, param=f"attachments[{i}]")
         if "file_search" in attachment.tools:
-            _add_search_file(tx, thread, resources, attachment.file_id, now=now)
+            _add_search_file(tx, thread, resources, attachment.file_id, dispatcher=dispatcher, now=now)
     if resources != thread.tool_resources:
         thread.tool_resources = resources
         update_thread(tx, thread.id, {"tool_resources": resources})
@@ -100,37 +101,29 @@ def _add_code_file(resources: JsonObject, file_id: str, *, param: str) -> None:
     resources["code_interpreter"] = {"file_ids": [*file_ids, file_id]}
 
 
-def _add_search_file(tx: Tx, thread: Thread, resources: JsonObject, file_id: str, *, now: float) -> None:
+def _add_search_file(
+    tx: Tx, thread: Thread, resources: JsonObject, file_id: str, *, dispatcher: Dispatcher, now: float
+) -> None:
     search = resources.get("file_search")
     store_ids = _strings(search.get("vector_store_ids") if isinstance(search, dict) else None)
-    if store_ids:
-        attach_files(tx, [_store_file(thread.project, store_ids[0], file_id, now, None)])
+    # A store that somebody has deleted since is still named there.
+    store = load_vector_store(tx, store_ids[0]) if store_ids else None
+    if store is not None:
+        put_files(tx, dispatcher, store, [NewStoreFile(file_id)], now=now)
         return
-    helper: JsonObject = {"file_ids": [file_id]}
-    made = _make_store(tx, thread.project, helper, now=now, expires_after_days=THREAD_STORE_DAYS)
-    resources["file_search"] = {"vector_store_ids": [made]}
+    new = NewVectorStore(file_ids=(file_id,), expires_after_days=THREAD_STORE_DAYS)
+    made = make_store(tx, dispatcher, thread.project, new, now=now)
+    resources["file_search"] = {"vector_store_ids": [made.id]}
 
 
-def _make_store(tx: Tx, project: str, helper: JsonObject, *, now: float, expires_after_days: int | None) -> str:
-    file_ids = list(dict.fromkeys(_strings(helper.get("file_ids"))))
-    for file_id in file_ids:
-        find_file(tx, project, file_id)
+def _new_store(helper: JsonObject, *, expires_after_days: int | None) -> NewVectorStore:
     metadata, chunking = helper.get("metadata"), helper.get("chunking_strategy")
-    store = VectorStore(
-        id=new_id("vs"),
-        project=project,
-        created_at=int(now),
-        last_active_at=int(now),
-        meta={k: str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {},
+    return NewVectorStore(
+        file_ids=tuple(_strings(helper.get("file_ids"))),
+        chunking=chunking if isinstance(chunking, dict) else None,
         expires_after_days=expires_after_days,
+        metadata={k: str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {},
     )
-    strategy = chunking if isinstance(chunking, dict) else None
-    insert_vector_store(tx, store, [_store_file(project, store.id, file_id, now, strategy) for file_id in file_ids])
-    return store.id
-
-
-def _store_file(project: str, store_id: str, file_id: str, now: float, chunking: JsonObject | None) -> VectorStoreFile:
-    return VectorStoreFile(store_id=store_id, file_id=file_id, project=project, created_at=int(now), chunking=chunking)
 
 
 def _strings(value: JsonValue) -> list[str]:

@@ -127,7 +127,7 @@ class Runs:
         first_pos = take_positions(tx, thread_id, len(new.messages) + 1, now=now)
         assistant = find_assistant(tx, project, new.assistant_id)
         is_held = self._make_way(tx, thread, assistant.id, new.on_busy)
-        add_messages(tx, thread, new.messages, first_pos=first_pos, now=now)
+        add_messages(tx, thread, new.messages, first_pos=first_pos, dispatcher=self._dispatcher, now=now)
         spec = self._spec(tx, thread, assistant, new, position=first_pos + len(new.messages), run_id=run_id)
         return self._insert(tx, thread, assistant, spec, is_held=is_held, schedule_id=new.schedule_id)
 
@@ -141,7 +141,7 @@ class Runs:
         """As create_with_thread, in a transaction of the caller's."""
         now = self._clock.now()
         assistant = find_assistant(tx, project, new.assistant_id)
-        made = create_thread(tx, project, thread, now=now, n_places=1)
+        made = create_thread(tx, project, thread, dispatcher=self._dispatcher, now=now, n_places=1)
         position = len(thread.messages)
         info = ThreadInfo(
             id=made.id, created_at=made.created_at, metadata=made.meta, tool_resources=made.tool_resources
@@ -294,7 +294,14 @@ class Runs:
         now = self._clock.now()
         resources = assistant.tool_resources
         if new.tool_resources is not None:
-            resources = resolve_resources(tx, thread.project, new.tool_resources, now=now, expires_after_days=None)
+            resources = resolve_resources(
+                tx,
+                thread.project,
+                new.tool_resources,
+                dispatcher=self._dispatcher,
+                now=now,
+                expires_after_days=None,
+            )
         spec = make_spec(
             assistant,
             new,

@@ -51,7 +51,9 @@ class Threads:
 
     async def create(self, project: str, new: NewThread) -> Thread:
         """A thread with its first messages. Raises NotFoundError for files and stores that do not exist."""
-        return await self._store.write(lambda tx: create_thread(tx, project, new, now=self._clock.now()))
+        return await self._store.write(
+            lambda tx: create_thread(tx, project, new, dispatcher=self._dispatcher, now=self._clock.now())
+        )
 
     async def update(
         self, project: str, thread_id: str, *, metadata: dict[str, str] | None, tool_resources: JsonObject | None
@@ -65,7 +67,12 @@ class Threads:
                 changes["meta"] = thread.meta = metadata
             if tool_resources is not None:
                 kept = resolve_resources(
-                    tx, project, tool_resources, now=self._clock.now(), expires_after_days=THREAD_STORE_DAYS
+                    tx,
+                    project,
+                    tool_resources,
+                    dispatcher=self._dispatcher,
+                    now=self._clock.now(),
+                    expires_after_days=THREAD_STORE_DAYS,
                 )
                 changes["tool_resources"] = thread.tool_resources = {**thread.tool_resources, **kept}
             update_thread(tx, thread_id, changes)
@@ -117,7 +124,7 @@ class Threads:
                     raise ThreadBusyError(thread_id=thread_id, run_id=active.id, adding="message")
                 if policy == "interrupt":
                     request_cancel(tx, active.id, now=self._clock.now(), bus=self._bus, dispatcher=self._dispatcher)
-            return add_messages(tx, thread, [new], first_pos=pos, now=self._clock.now())[0]
+            return add_messages(tx, thread, [new], first_pos=pos, dispatcher=self._dispatcher, now=self._clock.now())[0]
 
         return await self._store.write(write)
 
@@ -151,9 +158,13 @@ class Threads:
         return delete_inactive_thread(tx, thread_id, before=before)
 
 
-def create_thread(tx: Tx, project: str, new: NewThread, *, now: float, n_places: int = 0) -> Thread:
+def create_thread(
+    tx: Tx, project: str, new: NewThread, *, dispatcher: Dispatcher, now: float, n_places: int = 0
+) -> Thread:
     """Insert a thread and its first messages. n_places: how many places behind them are taken already."""
-    resources = resolve_resources(tx, project, new.tool_resources, now=now, expires_after_days=THREAD_STORE_DAYS)
+    resources = resolve_resources(
+        tx, project, new.tool_resources, dispatcher=dispatcher, now=now, expires_after_days=THREAD_STORE_DAYS
+    )
     thread = Thread(
         id=new_id("thread"),
         project=project,
@@ -165,11 +176,13 @@ def create_thread(tx: Tx, project: str, new: NewThread, *, now: float, n_places:
         on_busy=new.on_busy,
     )
     insert_thread(tx, thread)
-    add_messages(tx, thread, new.messages, first_pos=0, now=now)
+    add_messages(tx, thread, new.messages, first_pos=0, dispatcher=dispatcher, now=now)
     return thread
 
 
-def add_messages(tx: Tx, thread: Thread, new: Sequence[NewMessage], *, first_pos: int, now: float) -> list[Message]:
+def add_messages(
+    tx: Tx, thread: Thread, new: Sequence[NewMessage], *, first_pos: int, dispatcher: Dispatcher, now: float
+) -> list[Message]:
     """Insert messages at places that are reserved, and give their attachments to the thread."""
     messages = [
         Message(
@@ -188,7 +201,7 @@ def add_messages(tx: Tx, thread: Thread, new: Sequence[NewMessage], *, first_pos
         for i, message in enumerate(new)
     ]
     for message in new:
-        attach(tx, thread, message.attachments or (), now=now)
+        attach(tx, thread, message.attachments or (), dispatcher=dispatcher, now=now)
     insert_messages(tx, messages)
     return messages
 

@@ -14,14 +14,13 @@ import msgspec
 
 from agentrt.config.project import bundled_folder
 
-# Isolated from variables and working folder (-I), no files written (-B), UTF-8 whatever the locale is. It ends when
-# nothing comes for a minute: whoever started it was killed meanwhile, and there is no kernel yet whose lease could end.
+# Isolated from variables and working folder (-I), no files written (-B), UTF-8 whatever the locale is.
 _LOADER: Final = """\
-import json, os, select, sys, types
+import json, os, sys, types
 def take(n):
     data = b""
     while len(data) < n:
-        piece = select.select([0], [], [], 60.0)[0] and os.read(0, n - len(data))
+        piece = os.read(0, n - len(data))
         if not piece:
             sys.exit("no kernel came")
         data += piece
@@ -41,7 +40,6 @@ _MODULES: Final = (
     "agentrt_processes",
     "agentrt_relay",
     "agentrt_display",
-    "agentrt_usage",
     "agentrt_worker",
     "agentrt_lineage",
     "agentrt_call",

@@ -20,6 +20,7 @@ from agentrt.server.middleware import Envelope, Gate
 from agentrt.server.openapi import build_document
 from agentrt.server.routes import (
     assistants,
+    embeddings,
     files,
     health,
     messages,
@@ -30,6 +31,9 @@ from agentrt.server.routes import (
     runs,
     schedules,
     threads,
+    uploads,
+    vector_store_files,
+    vector_stores,
     webhooks,
 )
 from agentrt.server.streams import OpenStreams
@@ -43,13 +47,20 @@ _ROUTERS = (
     run_steps.router,
     assistants.router,
     files.router,
+    vector_stores.router,
+    vector_store_files.router,
+    uploads.router,
     webhooks.router,
     schedules.router,
     models.router,
+    embeddings.router,
     project_runs.router,
     health.router,
 )
-_EXPOSED = ["x-request-id", "openai-processing-ms", "openai-poll-after-ms", "openai-version", "retry-after"]
+_EXPOSED = [
+    *("x-request-id", "openai-processing-ms", "openai-poll-after-ms", "openai-version", "retry-after"),
+    *("accept-ranges", "content-disposition", "content-range", "etag"),
+]
 
 
 def create_app(runtime: Runtime) -> FastAPI:

@@ -28,6 +28,9 @@ from agentrt.wire.errors import nul_character
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
+_POLL_STEPS = ((2, 50), (10, 100), (60, 250))  # up to which age in seconds, how many ms to wait
+_POLL_OLD_MS = 500
+
 E = TypeVar("E", bound=Callable[..., Coroutine[Any, Any, Response]])
 BodyT = TypeVar("BodyT", bound=Body)
 
@@ -147,6 +150,13 @@ def speech_of(endpoint: Callable[..., object]) -> Speech | None:
 def answer(value: object, *, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer. value: dicts and lists, or a msgspec struct."""
     return Response(_encode(value), headers=headers, media_type="application/json")
+
+
+def answer_polled(call: Call, value: object, *, created_at: int) -> Response:
+    """A JSON answer that callers ask for until it is done, and when to ask again: SDKs wait a second otherwise."""
+    age_s = call.runtime.clock.now() - created_at
+    wait_ms = next((ms for up_to_s, ms in _POLL_STEPS if age_s < up_to_s), _POLL_OLD_MS)
+    return answer(value, headers={"openai-poll-after-ms": str(wait_ms)})
 
 
 def _too_large() -> RequestTooLargeError:

@@ -29,6 +29,7 @@ _BETA_HEADER = {
     "schema": {"type": "string", "enum": ["assistants=v2"]},
 }
 _IN_THREAD = {"thread_id": "$response.body#/thread_id"}
+_IN_STORE = {"vector_store_id": "$response.body#/vector_store_id"}
 _ID = "$response.body#/id"
 _MADE_BY = {
     "create_assistant": {"assistant_id": _ID},
@@ -37,6 +38,10 @@ _MADE_BY = {
     "create_run": {**_IN_THREAD, "run_id": _ID},
     "create_thread_and_run": {**_IN_THREAD, "run_id": _ID},
     "upload_file": {"file_id": _ID},
+    "create_vector_store": {"vector_store_id": _ID},
+    "create_vector_store_file": {**_IN_STORE, "file_id": _ID},
+    "create_vector_store_file_batch": {**_IN_STORE, "batch_id": _ID},
+    "create_upload": {"upload_id": _ID},
     "create_schedule": {"schedule_id": _ID},
 }
 """Operations that make an object, and where their answers have what the paths of others ask for."""

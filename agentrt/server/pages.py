@@ -11,6 +11,7 @@ from agentrt.server.endpoint import Call, answer
 from agentrt.store.database import Record
 from agentrt.store.pages import Page, PageQuery
 from agentrt.wire.pages import read_page_query, render_page
+from agentrt.wire.run_steps import INCLUDE_SEARCH_CONTENT
 
 R = TypeVar("R", bound=Record)
 ItemT = TypeVar("ItemT", bound=Mapping[str, object])
@@ -19,6 +20,13 @@ ItemT = TypeVar("ItemT", bound=Mapping[str, object])
 def query_parameter(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
     """A query parameter as OpenAPI describes it."""
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+INCLUDE = query_parameter(
+    "include[]",
+    {"type": "array", "items": {"type": "string", "enum": [INCLUDE_SEARCH_CONTENT]}},
+    "Also return the text of search results.",
+)
 
 
 def page_parameters(*, max_limit: int = 100, default_limit: int = 20, kind: str) -> tuple[Mapping[str, Any], ...]:

@@ -7,15 +7,37 @@ from typing import Any
 
 from agentrt.engine.message import JsonObject
 from agentrt.engine.spec import ResponseFormat
-from agentrt.runtime.requests import Attachment, NewAssistant, NewMessage, NewRun, NewSchedule, NewThread, OnBusy
+from agentrt.retrieval.filters import parse_filter
+from agentrt.runtime.requests import (
+    Attachment,
+    NewAssistant,
+    NewMessage,
+    NewRun,
+    NewSchedule,
+    NewStoreFile,
+    NewThread,
+    NewVectorStore,
+    OnBusy,
+)
+from agentrt.runtime.store_search import StoreQuery
 from agentrt.wire.assistants import CreateAssistantRequest, UpdateAssistantRequest
-from agentrt.wire.base import Extension
+from agentrt.wire.base import Extension, as_sent
 from agentrt.wire.messages import AttachmentRequest, NestedMessageRequest, read_content
 from agentrt.wire.runs import CreateRunRequest, CreateThreadAndRunRequest, read_truncation
 from agentrt.wire.schedules import CreateScheduleRequest, UpdateScheduleRequest
 from agentrt.wire.threads import CreateThreadRequest
-from agentrt.wire.tool_resources import ToolResourcesRequest, read_tool_resources
+from agentrt.wire.tool_resources import ChunkingStrategyRequest, ToolResourcesRequest, read_tool_resources
 from agentrt.wire.tools import read_response_format, read_tool_choice, read_tools
+from agentrt.wire.vector_stores import (
+    CreateVectorStoreFileBatchRequest,
+    CreateVectorStoreFileRequest,
+    CreateVectorStoreRequest,
+    RankingOptionsRequest,
+    SearchVectorStoreRequest,
+    UpdateVectorStoreRequest,
+)
+
+_SEARCH_RESULTS = 10
 
 NO_RESOURCES: JsonObject = {
     "code_interpreter": {"file_ids": []},
@@ -111,6 +133,60 @@ def schedule_changes(body: CreateScheduleRequest | UpdateScheduleRequest) -> dic
     if "catch_up_seconds" in changes:
         changes["catch_up_s"] = changes.pop("catch_up_seconds")
     return changes
+
+
+def new_vector_store(body: CreateVectorStoreRequest) -> NewVectorStore:
+    return NewVectorStore(
+        name=body.name or "",
+        file_ids=tuple(dict.fromkeys(body.file_ids or ())),
+        chunking=_chunking(body.chunking_strategy),
+        expires_after_days=None if body.expires_after is None else body.expires_after.days,
+        metadata=body.metadata or {},
+    )
+
+
+def vector_store_changes(body: UpdateVectorStoreRequest) -> dict[str, Any]:
+    """The fields of NewVectorStore that were sent: null has cleared them, absent ones are not there."""
+    changes: dict[str, Any] = {}
+    for name in body.model_fields_set:
+        match name:
+            case "expires_after":
+                changes["expires_after_days"] = None if body.expires_after is None else body.expires_after.days
+            case "metadata":
+                changes[name] = body.metadata or {}
+            case _:
+                changes[name] = body.name or ""
+    return changes
+
+
+def new_store_file(body: CreateVectorStoreFileRequest) -> NewStoreFile:
+    return NewStoreFile(body.file_id, attributes=body.attributes, chunking=_chunking(body.chunking_strategy))
+
+
+def new_store_files(body: CreateVectorStoreFileBatchRequest) -> list[NewStoreFile]:
+    if body.files is not None:
+        return [new_store_file(file) for file in body.files]
+    chunking = _chunking(body.chunking_strategy)
+    return [NewStoreFile(id_, attributes=body.attributes, chunking=chunking) for id_ in body.file_ids or ()]
+
+
+def store_query(body: SearchVectorStoreRequest) -> StoreQuery:
+    """Raises InvalidRequestError for a filter that is none."""
+    ranking = body.ranking_options or RankingOptionsRequest()
+    queries = [body.query] if isinstance(body.query, str) else body.query
+    return StoreQuery(
+        queries=tuple(dict.fromkeys(queries)),
+        limit=_SEARCH_RESULTS if body.max_num_results is None else body.max_num_results,
+        score_threshold=ranking.score_threshold or 0.0,
+        filter=None if body.filters is None else parse_filter(body.filters),
+        rewrites=bool(body.rewrite_query),
+        reranks=ranking.ranker != "none",
+        explains=bool(body.explain),
+    )
+
+
+def _chunking(strategy: ChunkingStrategyRequest | None) -> JsonObject | None:
+    return None if strategy is None else as_sent(strategy)
 
 
 def on_busy(extension: Extension | None) -> OnBusy | None:

@@ -9,6 +9,7 @@ from sqlmodel import Field
 
 from agentrt.engine.message import JsonObject
 from agentrt.errors import NotFoundError
+from agentrt.store.code_files import ASSISTANTS as CODE_FILES
 from agentrt.store.database import ID_COLUMN, JSON_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
 from agentrt.store.records import fetch_one, insert_records, table_of, update_row
@@ -71,6 +72,7 @@ _visible: tuple[Where, Where] = (
 
 def insert_assistant(tx: Tx, assistant: Assistant) -> None:
     insert_records(tx, _insert, [assistant])
+    CODE_FILES.note(tx, assistant.id, assistant.tool_resources, is_new=True)
 
 
 def find_assistant(tx: Tx, project: str, assistant_id: str) -> Assistant:
@@ -94,6 +96,8 @@ def list_declared(tx: Tx) -> list[str]:
 def update_assistant(tx: Tx, assistant_id: str, changes: dict[str, Any]) -> None:
     """Set the given columns."""
     update_row(tx, _table, assistant_id, changes)
+    if "tool_resources" in changes:
+        CODE_FILES.note(tx, assistant_id, changes["tool_resources"])
 
 
 def delete_assistant(tx: Tx, assistant_id: str) -> None:

@@ -96,6 +96,10 @@ class Store(Protocol):
         """Run fn on a consistent view that includes every write that has returned. fn cannot write."""
         ...
 
+    async def read_long(self, fn: Callable[[Tx], T]) -> T:
+        """As read, for what may take tens of milliseconds: elsewhere than on the event loop, if the driver can."""
+        ...
+
     async def close(self) -> None:
         """Finish the waiting writes and let go of the database. A second call does nothing."""
         ...

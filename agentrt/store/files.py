@@ -1,4 +1,4 @@
-"""Files: what is known of each; the bytes are in a blob store, by content hash (agentrt/files)."""
+"""Files: what is known of each; the bytes are in a blob store (agentrt/files)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import BigInteger, Index, bindparam, delete, select, text, update
 from sqlmodel import Field
 
+from agentrt.errors import NotFoundError
 from agentrt.store.database import ID_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
 from agentrt.store.records import fetch_all, fetch_one, fetch_owned, insert_records, table_of
 from agentrt.store.statements import Statement
 
+_LOOKED_UP_AT_ONCE = 500
+
 
 class File(Record):
-    """sha256 names the blob, which other files may share.
+    """sha256: the name of the blob, which other files may share; it begins with the bytes' hash, and is that alone in
+    files that an older release stored. media_type: what the uploader said it is; None = nothing, or nothing definite.
 
     kept_at: when retention last found a reason to keep it, its creation to begin with; None = not known, written by a
     release before this one.
@@ -29,6 +33,12 @@ class File(Record):
     sha256: str = Field(sa_type=ID_COLUMN)
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
     kept_at: int | None = Field(default=None, sa_type=BigInteger)
+    media_type: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The bytes' own hash."""
+        return self.sha256.partition("-")[0]
 
 
 _EXPIRES = text("expires_at IS NOT NULL")
@@ -52,7 +62,6 @@ _of_project: Where = (_table.c.project == bindparam("project"),)
 _of_purpose: Where = (*_of_project, _table.c.purpose == bindparam("purpose"))
 _by_id = Statement(select(_table).where(_table.c.id == bindparam("id")))
 _delete = Statement(delete(_table).where(_table.c.id == bindparam("id")))
-_same_bytes = Statement(select(_table.c.id).where(_table.c.sha256 == bindparam("sha256")).limit(1))
 _expired = Statement(
     select(_table).where(_table.c.expires_at <= bindparam("now")).order_by(_table.c.expires_at).limit(100)
 )
@@ -91,16 +100,31 @@ def find_files(tx: Tx, project: str, file_ids: Iterable[str]) -> dict[str, File]
     return found
 
 
+def load_file(tx: Tx, file_id: str) -> File | None:
+    """A file by id alone, for whoever works on it: every project's."""
+    return fetch_one(tx, _by_id, File, {"id": file_id})
+
+
+def check_files(tx: Tx, project: str, file_ids: Sequence[str]) -> None:
+    """Raises NotFoundError for the first one that the project does not have."""
+    for at in range(0, len(file_ids), _LOOKED_UP_AT_ONCE):
+        some = file_ids[at : at + _LOOKED_UP_AT_ONCE]
+        query = select(_table.c.id).where(_table.c.project == project, _table.c.id.in_(some))
+        known = set(tx.conn.execute(query).scalars())
+        for file_id in some:
+            if file_id not in known:
+                raise NotFoundError("file", file_id)
+
+
 def list_files(tx: Tx, project: str, query: PageQuery, *, purpose: str | None = None) -> Page[File]:
     """Files of the project; with purpose, those that were uploaded or made for it."""
     where = _of_project if purpose is None else _of_purpose
     return fetch_page(tx, _files, (where,), {"project": project, "purpose": purpose}, query)
 
 
-def delete_file(tx: Tx, file: File) -> bool:
-    """Delete the row. True: no other file has the same bytes, so the blob can go."""
+def delete_file(tx: Tx, file: File) -> None:
+    """Delete the row. Its blob is to be released."""
     _delete.run(tx, {"id": file.id})
-    return _same_bytes.first(tx, {"sha256": file.sha256}) is None
 
 
 def list_expired_files(tx: Tx, now: float) -> list[File]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Tuple, bindparam, select, tuple_
 
-from agentrt.engine.message import ImageFilePart, Message, Part, Role, TextPart, ToolCall, ToolResult, tool_answer
+from agentrt.engine.message import (
+    ImageFilePart,
+    Message,
+    Part,
+    Role,
+    SearchShown,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    tool_answer,
+)
 from agentrt.store.database import Tx
 from agentrt.store.messages import MessageTable
 from agentrt.store.records import table_of
@@ -84,11 +95,18 @@ def _message(role: str, parts: list[object]) -> Message:
     return Message(Role(role), read)
 
 
-def _calls(calls: list[dict[str, str | None]]) -> tuple[Message, ...]:
+def _calls(calls: list[dict[str, Any]]) -> tuple[Message, ...]:
     made = tuple(ToolCall(str(call["id"]), str(call["name"]), str(call["arguments"])) for call in calls)
     answers = (
-        tool_answer(ToolResult(call_id=str(call["id"]), output=call["output"] or ""))
+        tool_answer(ToolResult(call_id=str(call["id"]), output=_output(call)))
         for call in calls
         if call["output"] is not None
     )
     return (Message(Role.ASSISTANT, tool_calls=made), *answers)
+
+
+def _output(call: dict[str, Any]) -> str:
+    shown = call.get("shown")
+    if call.get("type") == "file_search" and shown and shown.get("hits"):
+        return msgspec.convert(shown, SearchShown).brief
+    return str(call["output"])

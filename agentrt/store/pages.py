@@ -44,6 +44,7 @@ class Listing(Generic[R]):
     """A table that is read in pages. kind: as NotFoundError names an object. prefix: how our ids of it begin.
 
     key: the columns of `source` that order it, unique together. has_time_key: they are a creation time and an id.
+    cursor: the column that cursors name a row by. prefix None: a row that is gone leaves no place behind.
     """
 
     model: type[R]
@@ -51,8 +52,9 @@ class Listing(Generic[R]):
     source: FromClause
     key: tuple[ColumnElement[Any], ...]
     kind: str
-    prefix: str
+    prefix: str | None
     has_time_key: bool
+    cursor: ColumnElement[Any]
 
 
 def listing(
@@ -60,14 +62,16 @@ def listing(
     table: Table,
     *,
     kind: str,
-    prefix: str,
+    prefix: str | None,
     source: FromClause | None = None,
     key: tuple[ColumnElement[Any], ...] | None = None,
     has_time_key: bool = True,
+    cursor: ColumnElement[Any] | None = None,
 ) -> Listing[R]:
-    """A Listing; ordered by creation unless told otherwise."""
+    """A Listing; ordered by creation, its rows named by their ids, unless told otherwise."""
     key = key or (table.c.created_at, table.c.id)
-    return Listing(model, table, table if source is None else source, key, kind, prefix, has_time_key)
+    cursor = table.c.id if cursor is None else cursor
+    return Listing(model, table, table if source is None else source, key, kind, prefix, has_time_key, cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def _find_place(
         place = _place(of, where).first(tx, {**values, "cursor": cursor})
         if place is not None:
             return tuple(place), False
-    made_at = time_of(cursor) if cursor.startswith(of.prefix) else None
+    made_at = time_of(cursor) if of.prefix is not None and cursor.startswith(of.prefix) else None
     # A row that exists and does not match is another list's: of another project, thread or run.
     if made_at is None or _exists(of).first(tx, {"cursor": cursor}) is not None:
         raise NotFoundError(of.kind, cursor)
@@ -171,7 +175,7 @@ def _page(of: Listing[Any], where: Where, is_ascending: bool, bounds: tuple[_Bou
 
 @lru_cache(maxsize=256)
 def _place(of: Listing[Any], where: Where) -> Statement:
-    return Statement(select(*of.key).select_from(of.source).where(of.table.c.id == bindparam("cursor"), *where))
+    return Statement(select(*of.key).select_from(of.source).where(of.cursor == bindparam("cursor"), *where))
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from agentrt.clock import Clock
 from agentrt.errors import StoreError
 from agentrt.store.commit_markers import (
-    MarkerGoneError,
+    CommitMarker,
     begin_with_mark,
     delete_markers,
     insert_marker,
@@ -88,6 +88,10 @@ class PostgresStore:
             give_up_at = self._clock.monotonic() + _GIVE_UP_AFTER_S
             return await self._retry(lambda: self._read_once(fn), give_up_at)
 
+    async def read_long(self, fn: Callable[[Tx], T]) -> T:
+        """See Store.read_long. The driver belongs to the event loop: only the server's part is elsewhere."""
+        return await self.read(fn)
+
     async def close(self) -> None:
         """See Store.close."""
         self._is_closed = True
@@ -138,25 +142,21 @@ class PostgresStore:
 
     async def _write_once(self, fn: Callable[[Tx], T]) -> T:
         async with _connection(self._engine) as conn:
-            try:
-                return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
-            except MarkerGoneError:
-                (await conn.get_raw_connection()).info.pop(_MARKER)
-                return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
+            return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
 
     async def _marker_of(self, conn: AsyncConnection) -> str:
         """The connection's own commit marker, made when it is first needed."""
         info = (await conn.get_raw_connection()).info
         if _MARKER not in info:
-            marker_id = secrets.token_hex(16)
+            marker = CommitMarker(id=secrets.token_hex(16), made_at=int(self._clock.now()))
 
             def make(sync_conn: Connection) -> None:  # in two transactions, of one statement each
                 tx = Tx(sync_conn)
-                delete_markers(tx, age_s=2 * CONNECTION_LIFETIME_S)
-                insert_marker(tx, marker_id)
+                delete_markers(tx, before=marker.made_at - 2 * CONNECTION_LIFETIME_S)
+                insert_marker(tx, marker)
 
             await conn.run_sync(make)
-            info[_MARKER] = marker_id
+            info[_MARKER] = marker.id
         return str(info[_MARKER])
 
     async def _was_committed(self, unsure: _UnsureError, give_up_at: float) -> bool:

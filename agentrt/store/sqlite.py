@@ -1,4 +1,4 @@
-"""SQLite: WAL, one writer thread with group commit, reads on a connection of their own.
+"""SQLite: WAL, one writer thread with group commit, reads on a connection of their own, long ones in a thread.
 
 One thread writes, because SQLite's lock between connections is unfair: with several writers the slowest waits a
 hundred times as long as the median.
@@ -10,6 +10,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from agentrt.errors import StoreError
 from agentrt.store.database import Tx, dump_json, load_json, wait_out
 from agentrt.store.lock import FileLock
+from agentrt.store.sqlite_reader import SqliteReader, read_in
 from agentrt.store.sqlite_writer import Job, SqliteWriter
 
 T = TypeVar("T")
@@ -80,6 +82,7 @@ class SqliteStore:
         except DBAPIError as error:
             reader.dispose()
             raise store_error(error, path) from error
+        self._long_reader = SqliteReader(partial(sqlite_engine, path))
         self._writer = SqliteWriter(sqlite_engine(path), self._translate)
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
@@ -99,13 +102,17 @@ class SqliteStore:
         """See Store.read. Runs inline: a thread switch would cost more than the query."""
         if self._is_closed:
             raise StoreError("The database is closed.")
-        tx = Tx(self._reader)
         try:
-            tx.dbapi.execute("BEGIN")
-            try:
-                return fn(tx)
-            finally:
-                tx.dbapi.execute("COMMIT")
+            return read_in(Tx(self._reader), fn)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise self._translate(error) from error
+
+    async def read_long(self, fn: Callable[[Tx], T]) -> T:
+        """See Store.read_long. In a thread."""
+        if self._is_closed:
+            raise StoreError("The database is closed.")
+        try:
+            return await self._long_reader.read(fn)
         except (DBAPIError, sqlite3.Error) as error:
             raise self._translate(error) from error
 
@@ -116,6 +123,7 @@ class SqliteStore:
         self._is_closed = True
         try:
             await self._writer.close()
+            await self._long_reader.close()
         finally:
             self._reader.close()
             self._reader.engine.dispose()

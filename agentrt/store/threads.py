@@ -12,6 +12,7 @@ from sqlmodel import Field
 
 from agentrt.engine.message import JsonObject
 from agentrt.errors import NotFoundError
+from agentrt.store.code_files import THREADS as CODE_FILES
 from agentrt.store.database import ID_COLUMN, JSON_COLUMN, Record, Tx, dump_json
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
 from agentrt.store.records import fetch_owned, insert_records, table_of, update_row
@@ -111,6 +112,7 @@ def hour_of(now: float) -> int:
 
 def insert_thread(tx: Tx, thread: Thread) -> None:
     insert_records(tx, _insert, [thread])
+    CODE_FILES.note(tx, thread.id, thread.tool_resources, is_new=True)
     _write_pairs(tx, thread.id, thread.project, thread.created_at, thread.meta)
 
 
@@ -148,6 +150,8 @@ def lock_thread(tx: Tx, thread_id: str) -> None:
 def update_thread(tx: Tx, thread_id: str, changes: dict[str, Any]) -> None:
     """Set the given columns."""
     update_row(tx, _table, thread_id, changes)
+    if "tool_resources" in changes:
+        CODE_FILES.note(tx, thread_id, changes["tool_resources"])
     if "meta" in changes:
         _delete_pairs.run(tx, {"id": thread_id})
         made = _made.first(tx, {"id": thread_id})

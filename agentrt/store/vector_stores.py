@@ -1,19 +1,16 @@
-"""Vector stores as the contract's helpers and attachments make them: the store, which files are in it, its end.
-
-Parsing, indexing and search are not here.
-"""
+"""Vector stores: the row of each, its pages, its expiry. The files in it are in vector_store_files.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import BigInteger, Index, bindparam, select, text, update
+from sqlalchemy import BigInteger, Index, bindparam, delete, or_, select, text, update
 from sqlmodel import Field
 
-from agentrt.engine.message import JsonObject
 from agentrt.store.database import ID_COLUMN, JSON_COLUMN, Record, Tx
-from agentrt.store.records import fetch_owned, insert_records, table_of
+from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
+from agentrt.store.records import fetch_one, fetch_owned, insert_records, table_of, update_row
 from agentrt.store.statements import Statement
 
 _DAY_S = 86_400
@@ -37,6 +34,10 @@ class VectorStore(Record):
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
     expired_at: int | None = Field(default=None, sa_type=BigInteger)
 
+    def is_expired(self, now: float) -> bool:
+        """Whether its time is over; the sweeper may not have written that down yet."""
+        return self.expired_at is not None or (self.expires_at is not None and self.expires_at <= now)
+
 
 _EXPIRES = text("expires_after_days IS NOT NULL AND expired_at IS NULL")
 
@@ -49,26 +50,9 @@ class VectorStoreTable(VectorStore, table=True):
     )
 
 
-class VectorStoreFile(Record):
-    """A file in a store. chunking: the request's chunking_strategy, None = the default one."""
-
-    store_id: str = Field(primary_key=True, foreign_key="vector_store.id", ondelete="CASCADE", sa_type=ID_COLUMN)
-    file_id: str = Field(primary_key=True, foreign_key="file.id", ondelete="CASCADE", sa_type=ID_COLUMN)
-    project: str = Field(sa_type=ID_COLUMN)
-    created_at: int = Field(sa_type=BigInteger)
-    status: str = "in_progress"
-    chunking: JsonObject | None = Field(default=None, sa_type=JSON_COLUMN)
-
-
-class VectorStoreFileTable(VectorStoreFile, table=True):
-    __tablename__ = "vector_store_file"
-    __table_args__ = (Index("ix_vector_store_file_file", "file_id"), {"sqlite_with_rowid": False})
-
-
 _stores = table_of(VectorStoreTable)
-_files = table_of(VectorStoreFileTable)
-_insert_store = Statement(_stores.insert())
-_insert_files = Statement(_files.insert())
+_insert = Statement(_stores.insert())
+_delete = Statement(delete(_stores).where(_stores.c.id == bindparam("id")))
 _by_id = Statement(select(_stores).where(_stores.c.id == bindparam("id")))
 _expiry = _stores.c.last_active_at + _stores.c.expires_after_days * _DAY_S
 _touch = Statement(
@@ -76,6 +60,7 @@ _touch = Statement(
     .where(
         _stores.c.id == bindparam("store_id"),
         _stores.c.expired_at.is_(None),
+        or_(_stores.c.expires_at.is_(None), _stores.c.expires_at > bindparam("now", type_=BigInteger)),
         _stores.c.last_active_at < bindparam("now", type_=BigInteger) - _TOUCH_AFTER_S,
     )
     .values(
@@ -100,15 +85,19 @@ _date = Statement(
     .where(_stores.c.id == bindparam("store_id"), _stores.c.expires_at.is_(None))
     .values(expires_at=_expiry)
 )
-_holds_file = Statement(select(_files.c.store_id).where(_files.c.file_id == bindparam("file_id")).limit(1))
+_of_project: Where = (_stores.c.project == bindparam("project"),)
+_pages = listing(VectorStore, _stores, kind="vector_store", prefix="vs_")
 
 
-def insert_vector_store(tx: Tx, store: VectorStore, files: Sequence[VectorStoreFile]) -> None:
-    """A new store with its first files. Its expiry begins to count."""
-    if store.expires_after_days is not None:
-        store.expires_at = store.last_active_at + store.expires_after_days * _DAY_S
-    insert_records(tx, _insert_store, [store])
-    insert_records(tx, _insert_files, files)
+def insert_vector_store(tx: Tx, store: VectorStore) -> None:
+    """A new store. Its expiry begins to count."""
+    store.expires_at = expiry_of(store.last_active_at, store.expires_after_days)
+    insert_records(tx, _insert, [store])
+
+
+def expiry_of(last_active_at: int, expires_after_days: int | None) -> int | None:
+    """When a store expires that was used then; None = never."""
+    return None if expires_after_days is None else last_active_at + expires_after_days * _DAY_S
 
 
 def find_vector_store(tx: Tx, project: str, store_id: str) -> VectorStore:
@@ -116,9 +105,29 @@ def find_vector_store(tx: Tx, project: str, store_id: str) -> VectorStore:
     return fetch_owned(tx, _by_id, VectorStore, store_id, kind="vector_store", project=project)
 
 
-def attach_files(tx: Tx, files: Sequence[VectorStoreFile]) -> None:
-    """Put files into a store; those that are in it already stay as they are."""
-    insert_records(tx, _put_files(tx.conn.dialect.name), files)
+def load_vector_store(tx: Tx, store_id: str) -> VectorStore | None:
+    """A store by id alone; None when there is none."""
+    return fetch_one(tx, _by_id, VectorStore, {"id": store_id})
+
+
+def list_vector_stores(tx: Tx, project: str, query: PageQuery) -> Page[VectorStore]:
+    """Stores of the project, the expired ones too."""
+    return fetch_page(tx, _pages, (_of_project,), {"project": project}, query)
+
+
+def update_vector_store(tx: Tx, store_id: str, changes: dict[str, Any]) -> None:
+    """Set the given columns."""
+    update_row(tx, _stores, store_id, changes)
+
+
+def delete_vector_store(tx: Tx, store_id: str) -> None:
+    """Delete a store: its files stay, their places in it and its index go."""
+    _delete.run(tx, {"id": store_id})
+
+
+def is_touch_due(store: VectorStore, *, now: float) -> bool:
+    """Whether touching the store would change anything."""
+    return store.last_active_at < int(now) - _TOUCH_AFTER_S
 
 
 def touch_vector_stores(tx: Tx, store_ids: Iterable[str], *, now: float) -> None:
@@ -138,19 +147,3 @@ def expire_vector_store(tx: Tx, store_id: str, *, now: float) -> bool:
     """Let the store be expired if its time is over."""
     _date.run(tx, {"store_id": store_id})
     return _expire.run(tx, {"store_id": store_id, "now": int(now)}) == 1
-
-
-def is_in_vector_store(tx: Tx, file_id: str) -> bool:
-    """Whether a store holds the file."""
-    return _holds_file.first(tx, {"file_id": file_id}) is not None
-
-
-@cache
-def _put_files(dialect: str) -> Statement:
-    if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        return Statement(sqlite_insert(_files).on_conflict_do_nothing())
-    from sqlalchemy.dialects.postgresql import insert as postgres_insert
-
-    return Statement(postgres_insert(_files).on_conflict_do_nothing())

@@ -141,6 +141,23 @@ def string_or_array(*, expected: str) -> Discriminator:
     return _discriminator(choose, key="", kinds=(), words=(), expected=expected)
 
 
+def text_or_number(*, expected: str) -> Discriminator:
+    """Chooses between the branches `string`, `number` and `boolean`."""
+
+    def choose(value: object) -> str | None:
+        match value:
+            case bool():
+                return branch("boolean")
+            case int() | float():
+                return branch("number")
+            case str():
+                return branch("string")
+            case _:
+                return None
+
+    return _discriminator(choose, key="", kinds=(), words=(), expected=expected)
+
+
 def _discriminator(
     choose: Callable[[object], str | None], *, key: str, kinds: Iterable[str], words: Iterable[str], expected: str
 ) -> Discriminator:

@@ -66,7 +66,7 @@ def read_file_form(
     """
     if filename is None:
         raise missing_parameter("file")
-    _check_filename(filename)
+    check_filename(filename, param="file")
     values: dict[str, str] = {}
     expiry: dict[str, str | int] = {}
     for name, value in fields:
@@ -87,8 +87,9 @@ def read_file_form(
         raise from_validation(error) from None
 
 
-def _check_filename(filename: str) -> None:
+def check_filename(filename: str, *, param: str) -> None:
+    """Raises InvalidRequestError for a name that no file can have."""
     if "\0" in filename:
-        raise nul_character("file")
+        raise nul_character(param)
     if not filename or len(filename.encode(errors="replace")) > MAX_FILENAME:
-        raise invalid_value("file", f"expected a file name of 1 to {MAX_FILENAME} bytes.")
+        raise invalid_value(param, f"expected a file name of 1 to {MAX_FILENAME} bytes.")

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from agentrt.wire.messages import FileReference
 from agentrt.wire.runs import UsageObject
+from agentrt.wire.vector_stores import JudgedPassage, SearchOutcome
 
 # What `include` may ask for: the text of search results, which is left out otherwise.
 INCLUDE_SEARCH_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
@@ -92,10 +93,35 @@ class SearchCall(TypedDict):
     results: NotRequired[list[SearchResult]]
 
 
+class ReadCandidate(JudgedPassage):
+    """A passage that a run's search considered. marker: of one that the model read; `beyond_budget`: no room was left
+    for its text."""
+
+    outcome: SearchOutcome | Literal["beyond_budget"]
+    marker: str | None
+
+
+class SearchAccount(TypedDict):
+    """How a search came to its results. candidates: the best of total_candidates. vector_model: null for words only.
+
+    tokens: about how many the model read, of budget_tokens.
+    """
+
+    queries: list[str]
+    tokens: int
+    budget_tokens: int
+    vector_model: str | None
+    total_candidates: int
+    candidates: list[ReadCandidate]
+
+
 class SearchCallObject(TypedDict):
+    """agentrt: when the search has returned."""
+
     id: str
     type: Literal["file_search"]
     file_search: SearchCall
+    agentrt: NotRequired[SearchAccount]
 
 
 ToolCallObject: TypeAlias = CodeCallObject | SearchCallObject | FunctionCallObject

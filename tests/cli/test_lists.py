@@ -16,6 +16,7 @@ from click.testing import Result
 from agentrt.access.keys import KeyRing
 from agentrt.config.load import load_config
 from tests.cli.projects import serving
+from tests.models.tiny_bert import write_tiny_bert
 
 Call = Callable[..., Result]
 
@@ -46,6 +47,36 @@ def test_models_say_why_they_are_not_available(call: Call, project: Path) -> Non
     assert rows["demo"]["available"]
     assert rows["fast"]["why"] == "A_KEY_THAT_IS_NOT_SET is not set (agents.toml:15:11)"
     assert "A_KEY_THAT_IS_NOT_SET is not set" in call("models").stdout
+
+
+def test_models_for_embeddings_are_listed_and_tested_as_such(call: Call, project: Path) -> None:
+    write_tiny_bert(project / "tiny")
+    more = '\n[search]\nembedding = "near"\n[models.near]\nprovider = "minilm"\nmodel_dir = "tiny"\n'
+    toml = (project / "agents.toml").read_text(encoding="utf-8")
+    (project / "agents.toml").write_text(toml + more, encoding="utf-8")
+
+    rows = {row["name"]: row for row in json.loads(call("models", "--json").stdout)}
+
+    assert rows["near"]["embedding"]
+    assert not rows["demo"]["embedding"]
+    assert "available, for embeddings; search uses it" in call("models").stdout
+    assert "a vector of 8 dimensions" in call("models", "test", "near").stdout
+    checks = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)["checks"]}
+    assert checks["search"]["text"] == "keywords and the vectors of near"
+    assert checks["model near"]["text"] == f"embeddings, on this machine: {project}/tiny"
+
+
+def test_the_doctor_says_why_search_has_no_vectors(call: Call, project: Path) -> None:
+    toml = (project / "agents.toml").read_text(encoding="utf-8")
+    checks = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)["checks"]}
+    assert checks["search"]["text"] == "keywords alone; [search] names no embedding model"
+
+    more = '\n[search]\nembedding = "near"\n[models.near]\nprovider = "minilm"\nmodel_dir = "nowhere"\n'
+    (project / "agents.toml").write_text(toml + more, encoding="utf-8")
+    checks = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)["checks"]}
+
+    assert checks["search"]["state"] == "warn"
+    assert "the embedding model near is not available" in checks["search"]["text"]
 
 
 def test_a_models_test_tells_who_answers_and_how_fast(call: Call, project: Path) -> None:

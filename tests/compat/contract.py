@@ -37,7 +37,11 @@ _NULL: Schema = {"type": "null"}
 _ID_OR_NULL: Schema = {"type": ["string", "null"]}
 _MOST_TOOLS = 128
 # Fields that agentrt adds to official objects, apart from `agentrt` itself, which may stand in any.
-_OWN_FIELDS = {"AssistantObject": ("reasoning_effort",), "RunObject": ("reasoning_effort",)}
+_OWN_FIELDS = {
+    "AssistantObject": ("reasoning_effort",),
+    "RunObject": ("reasoning_effort",),
+    "VectorStoreSearchResultsPage": ("explain",),  # when the request asks for it
+}
 
 
 def _page_of(item: Schema) -> Schema:
@@ -239,7 +243,9 @@ def _read_named(name: str, closed: bool) -> Schema:
         }
     if name == "RunObject":
         changed["tools"] = properties["tools"] | {"maxItems": _MOST_TOOLS}
-    if closed:
+    if name == "Embedding":  # a base64 text if that was asked for
+        changed["embedding"] = {"oneOf": [properties["embedding"], {"type": "string"}]}
+    if closed or schema.get("additionalProperties") is False:
         changed.update((field, {}) for field in _OWN_FIELDS.get(name, ()) if field not in properties)
     return _read(schema | {"properties": changed} if properties else schema, closed=closed)
 

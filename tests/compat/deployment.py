@@ -133,7 +133,8 @@ tools = ["add"]
 class Deployment:
     """`agentrt serve` in a folder. start, kill, stop, and start again: the folder stays.
 
-    database: a URL, of PostgreSQL; else SQLite in the folder. sandbox: the keys of [sandboxes.python].
+    database: a URL, of PostgreSQL; else SQLite in the folder. sandbox: the keys of [sandboxes.python]. more: further
+    tables of agents.toml.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class Deployment:
         run_expiry: str = "10m",
         database: str = "",
         sandbox: str = 'driver = "unsafe-local"',
+        more: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = _environment() | dict(environment or {})
@@ -161,11 +163,20 @@ class Deployment:
                 key=KEY,
                 other_key=OTHER_KEY,
             )
+            + more
         )
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that the process has had (Linux)."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
 
     @property
     def log(self) -> str:

@@ -34,6 +34,7 @@ BROKEN = ToolCall("call_broken", "get_weather", '{"city": "Os')
 NOTE = ToolCall("call_note", "note", '{"text": "once"}')
 SLOW = ToolCall("call_slow", "take_time", '{"seconds": 30}')
 BOOM = ToolCall("call_boom", "explode", "{}")
+SEARCH = ToolCall("call_search", "file_search", '{"queries": ["refunds after thirty days", "bicycles"]}')
 
 CODE = """import csv, struct, zlib
 rows = list(csv.DictReader(open("sales.csv")))
@@ -81,6 +82,9 @@ print(sorted(os.listdir()))
 """
 _CODE_ARGUMENTS = json.dumps({"code": CODE})
 
+SEARCH_ANSWER = "Größe 𝒳: refunds take thirty days{0}. Bicycles stand behind the house{1}, I think 【9:9†source】."
+"""With the markers of the passages in place of the numbers, in the order in which the search gave them."""
+
 STORY = "Once upon a time there was a stream that nobody could lose. " * 3
 
 SLOW_S = 0.02
@@ -96,6 +100,7 @@ def _code(call_id: str, code: str) -> ToolCall:
 
 
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19}
+_MARKER = re.compile(r"^【[^】]+】", re.MULTILINE)
 _NAME = re.compile(r"play: (\w+)")
 
 
@@ -120,6 +125,7 @@ PLAYS: Mapping[str, tuple[Answer, ...]] = {
     "analyse": (calls(_code("call_analyse", ANALYSE)), text(CODE_ANSWER)),
     "plot": (calls(_code("call_plot", ANALYSE + PLOT)), text(CODE_ANSWER)),
     "go_on": (calls(_code("call_go_on", GO_ON)), text(CODE_ANSWER)),
+    "search": (calls(SEARCH), text(SEARCH_ANSWER, n_chunks=40)),
     "two_rounds": (calls(WEATHER), calls(RAIN), text("Cold and wet.", n_chunks=3)),
     "words_and_call": (calls(WEATHER, text="Let me look."), text("It is 4 °C.", n_chunks=2)),
     "call_and_words": (
@@ -254,10 +260,18 @@ def play(request: ReceivedRequest) -> Answer:
         n_done += message.get("role") == "assistant"
     if match is not None and match[1].endswith("_once") and _is_first(messages):
         return PLAYS[match[1].removesuffix("_once")][0]
-    answer = answers[min(n_done, len(answers) - 1)]
+    answer = _cited(answers[min(n_done, len(answers) - 1)], messages)
     if match is not None and match[1].startswith("slow_"):
         return replace(as_reply(answer, request), delay_s=SLOW_S)
     return answer
+
+
+def _cited(answer: Answer, messages: list[JsonValue]) -> Answer:
+    """The answer to a search, with the markers that it gave."""
+    if not isinstance(answer, Completion) or answer.text != SEARCH_ANSWER:
+        return answer
+    found = _MARKER.findall(_text(messages[-1]))
+    return replace(answer, text=SEARCH_ANSWER.format(*found, "", ""))
 
 
 def _obedience(asked: str) -> tuple[Answer, ...]:

@@ -62,6 +62,7 @@ class Target:
                 "message_id": api.messages(self.thread_id)[0]["id"],
                 "assistant_id": api.actor("hello"),
                 "file_id": answer["id"],
+                "vector_store_id": api.post("/vector_stores", {"file_ids": [answer["id"]]})["id"],
                 "model": "demo",
             }
 

@@ -13,7 +13,7 @@ from tests.compat.story import StoryError, check_story, read_stream
 from tests.compat.witness import Exchange
 
 _REQUEST_ID = re.compile(r"req_[0-9A-Za-z]{24}")
-_ID = re.compile(r"(asst|thread|msg|run|step|vs)_[0-9A-Za-z]{24}|file-[0-9A-Za-z]{24}|call_[0-9A-Za-z_]+")
+_ID = re.compile(r"(asst|thread|msg|run|step|vs|vsfb)_[0-9A-Za-z]{24}|file-[0-9A-Za-z]{24}|call_[0-9A-Za-z_]+")
 _PREFIXES = {
     "assistant": "asst_",
     "thread": "thread_",
@@ -21,7 +21,11 @@ _PREFIXES = {
     "thread.run": "run_",
     "thread.run.step": "step_",
     "file": "file-",
+    "vector_store": "vs_",
+    "vector_store.file": "file-",
+    "vector_store.files_batch": "vsfb_",
 }
+_POLLED = {"thread.run", "vector_store.file", "vector_store.files_batch"}
 _DECLARED_ID = "asst_declared"
 # Assistants do not rest on one model call: the old service sent no rate-limit headers with them either.
 _ALWAYS = {"openai-version": r"2020-10-01", "openai-processing-ms": r"\d+", "openai-organization": r".+"}
@@ -48,7 +52,7 @@ def _judge(exchange: Exchange) -> Iterator[str]:
     kind = exchange.headers.get("content-type", "").partition(";")[0]
     if kind == "text/event-stream":
         yield from _judge_stream(exchange)
-    elif exchange.target.partition("?")[0].endswith("/content") and exchange.status == 200:
+    elif re.fullmatch(r"/v1/files/[^/]+/content", exchange.target.partition("?")[0]) and exchange.status == 200:
         return
     elif kind != "application/json":
         yield f"the content type is {kind!r}"
@@ -79,10 +83,8 @@ def _judge_body(exchange: Exchange) -> Iterator[str]:
         yield from _judge_error(exchange.status, body)
     else:
         yield from _judge_ids(body)
-        if body.get("object") == "thread.run" and not re.fullmatch(
-            r"\d+", exchange.headers.get("openai-poll-after-ms", "")
-        ):
-            yield "a run without openai-poll-after-ms: SDKs would sleep a second"
+        if body.get("object") in _POLLED and not re.fullmatch(r"\d+", exchange.headers.get("openai-poll-after-ms", "")):
+            yield f"a {body['object']} without openai-poll-after-ms: SDKs would sleep a second"
     if DOCUMENT.is_file() and not is_own(exchange.target.partition("?")[0]):
         try:
             path = exchange.target if exchange.status < 400 else "/v1/threads"

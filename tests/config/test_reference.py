@@ -13,9 +13,10 @@ from typing import Any, cast
 import jsonschema
 import pytest
 
-from agentrt.config.document import Document, ModelTable, RuntimeLimitsTable, RuntimeTable
+from agentrt.config.document import Document, RuntimeLimitsTable, RuntimeTable
 from agentrt.config.editor_schema import SCHEMA_FILE, config_schema, write_schema
 from agentrt.config.load import load_config
+from agentrt.config.model_table import ModelTable
 from agentrt.config.quantities import parse_duration, parse_size
 from tests.config.reference import DOCS_FILE, documented_tables, schema_text, table_names, with_key_lists
 from tests.config.test_load import EVERYTHING
@@ -112,5 +113,5 @@ def test_taplo_reports_the_value_and_what_it_should_be(tmp_path: Path) -> None:
     )
     assert "agents.toml:3:8" in run.stderr
     assert '"soon" is not of type "integer"' in run.stderr
-    assert '"opnai" is not one of ["openai","azure","ollama","compatible","demo"]' in run.stderr
+    assert '"opnai" is not one of ["openai","azure","ollama","compatible","minilm","demo"]' in run.stderr
     assert run.stderr.count("error:") == 2

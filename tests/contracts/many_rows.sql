@@ -10,10 +10,25 @@ INSERT INTO assistant SELECT 'asst_' || lpad(i::text, 24, '0'), 'default', 17000
 INSERT INTO file SELECT 'file-' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'x', 1, CASE WHEN i % 100 = 0 THEN 'assistants' ELSE 'vision' END, md5(i::text), CASE WHEN i % 3 = 0 THEN 1900000000 + i END FROM generate_series(1, 4000) i;
 INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1, '', '{}', 7 FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 'default', 1, 'completed', NULL FROM generate_series(1, 2000) i;
+INSERT INTO vector_store_batch SELECT 'vsfb_' || i, 'default', 'vs_' || lpad(i::text, 24, '0'), 1, NULL FROM generate_series(1, 2000) i;
+INSERT INTO vector_store_batch_file SELECT 'vsfb_' || i, 'file-' || lpad(i::text, 24, '0'), 'vs_' || lpad(i::text, 24, '0') FROM generate_series(1, 2000) i;
+INSERT INTO store_index (store_id, version, n_chunks, n_terms) SELECT 'vs_' || lpad(i::text, 24, '0'), 1, 1, 1 FROM generate_series(1, 2000) i;
+INSERT INTO indexed_file (index_key, store_id, file_id, staged_at, language, analyser, n_chunks, n_terms) SELECT k.key, k.store_id, 'file-' || substr(k.store_id, 4), NULL, CASE WHEN k.key % 3 = 0 THEN 'german' ELSE 'english' END, 1, 1, 1 FROM store_index k WHERE k.store_id LIKE 'vs_0%';
+INSERT INTO segment SELECT i * 65536, 0, 1, 1, 0, '', 'x' FROM generate_series(1, 6000) i;
+INSERT INTO posting SELECT i % 7, md5(i::text), i * 65536, '' FROM generate_series(1, 6000) i;
+INSERT INTO file_attribute SELECT f.key, 'year', f.index_key, 'n', NULL, f.key FROM indexed_file f;
+INSERT INTO segment_vector SELECT i % 7, 'm/2', i * 65536, 0, '' FROM generate_series(1, 6000) i;
+UPDATE indexed_file SET embedded_with = CASE WHEN key % 3 = 0 THEN 'm' END;
+INSERT INTO cached_embedding SELECT 'm', decode(md5(i::text), 'hex'), i, '' FROM generate_series(1, 6000) i;
 INSERT INTO webhook_delivery SELECT 'delivery_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'crm', 'evt_' || i, 'run.completed', 'run_' || (i / 2), '{}', CASE WHEN i % 100 = 0 THEN 'failed' WHEN i % 50 = 0 THEN 'pending' ELSE 'delivered' END, NULL, 1, NULL, CASE WHEN i % 100 != 50 THEN 1700000000 + i END, '[]' FROM generate_series(1, 20000) i;
 UPDATE run SET ended_at = 1700000000 + position, events_gone_at = CASE WHEN position < 3000 THEN 1 END, schedule_id = CASE WHEN position % 2 = 0 THEN 'sched_' || position % 5 END;
 UPDATE thread SET active_at = created_at;
 UPDATE file SET kept_at = created_at;
 UPDATE vector_store SET expires_at = 1 + 7 * 86400;
 INSERT INTO schedule SELECT 'sched_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, CASE WHEN i % 400 = 0 THEN 'toml' ELSE 'api' END, NULL, '* * * * *', 'UTC', 'asst_1', 'Hi', 'new', NULL, NULL, 3600, true, '{}', 1700000000 + i FROM generate_series(1, 4000) i;
+INSERT INTO upload SELECT 'upload_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 1700003600 + i, 'x', 'vision', 1, 'image/png', NULL, CASE WHEN i % 100 = 0 THEN 'pending' ELSE 'completed' END, NULL, '[]' FROM generate_series(1, 4000) i;
+INSERT INTO upload_part SELECT 'part_' || lpad(i::text, 24, '0'), 'upload_' || lpad((i / 10 + 1)::text, 24, '0'), 1700000000 + i, 1, md5(i::text) FROM generate_series(1, 4000) i;
+INSERT INTO blob SELECT md5(i::text), md5(i::text), CASE i % 200 WHEN 0 THEN 'coming' WHEN 1 THEN 'dead' ELSE 'live' END, 1700000000 + i FROM generate_series(1, 4000) i;
+INSERT INTO thread_code_file SELECT 'file-' || lpad((i % 2000)::text, 24, '0'), 'thread_' || lpad(i::text, 24, '0') FROM generate_series(1, 6000) i;
+INSERT INTO assistant_code_file SELECT 'file-' || lpad((i % 2000)::text, 24, '0'), 'asst_' || lpad(i::text, 24, '0') FROM generate_series(1, 4000) i;
 ANALYZE

@@ -67,6 +67,16 @@ async def test_a_write_that_raises_StopIteration_reaches_its_caller_too(store: S
         await store.write(write)
 
 
+async def test_a_long_read_sees_what_was_written_and_cannot_write(store: Store) -> None:
+    thread = await store.write(put_thread)
+    assert await store.read_long(lambda tx: find_thread(tx, HOME, thread.id)) == thread
+    await store.write(lambda tx: delete_thread(tx, thread.id))
+    with pytest.raises(NotFoundError):
+        await store.read_long(lambda tx: find_thread(tx, HOME, thread.id))
+    with pytest.raises(StoreError):
+        await store.read_long(inserting(a_thread()))
+
+
 async def test_a_read_cannot_write(store: Store) -> None:
     thread = a_thread()
     with pytest.raises(StoreError):

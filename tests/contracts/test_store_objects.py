@@ -15,8 +15,9 @@ from agentrt.store.assistants import (
     list_declared,
     update_assistant,
 )
+from agentrt.store.blobs import list_dead_blobs, release_blob
 from agentrt.store.database import Store, Tx
-from agentrt.store.files import delete_file, find_file, insert_file, list_expired_files, list_files
+from agentrt.store.files import File, delete_file, find_file, insert_file, list_expired_files, list_files
 from agentrt.store.jobs import Job, find_job, finish_jobs_of_thread, insert_job
 from agentrt.store.messages import delete_message, find_message, insert_messages, list_messages, update_message
 from agentrt.store.pages import PageQuery
@@ -24,13 +25,8 @@ from agentrt.store.run_events import NumberedEvent, append_events, read_events
 from agentrt.store.run_steps import insert_step, list_steps
 from agentrt.store.runs import list_runs, load_run
 from agentrt.store.threads import Thread, delete_thread, find_thread, list_threads, take_positions, update_thread
-from agentrt.store.vector_stores import (
-    VectorStore,
-    VectorStoreFile,
-    attach_files,
-    find_vector_store,
-    insert_vector_store,
-)
+from agentrt.store.vector_store_files import VectorStoreFile, attach_files
+from agentrt.store.vector_stores import VectorStore, find_vector_store, insert_vector_store
 from tests.contracts.rows import HOME, a_file, a_message, a_step, an_assistant, put_run, put_thread
 
 # Threads -------------------------------------------------------------------------------------------------------------
@@ -251,8 +247,14 @@ async def test_the_bytes_of_a_file_can_go_with_the_last_file_that_has_them(store
         insert_file(tx, second)
 
     await store.write(fill)
-    assert await store.write(lambda tx: delete_file(tx, first)) is False
-    assert await store.write(lambda tx: delete_file(tx, second)) is True
+
+    def delete(tx: Tx, file: File) -> bool:
+        delete_file(tx, file)
+        return release_blob(tx, file.sha256, now=1)
+
+    assert await store.write(lambda tx: delete(tx, first)) is False
+    assert await store.write(lambda tx: delete(tx, second)) is True
+    assert await store.read(lambda tx: list_dead_blobs(tx, limit=5)) == ["aa"]
 
 
 async def test_files_whose_time_is_over_are_listed(store: Store) -> None:
@@ -276,7 +278,8 @@ async def test_a_vector_store_keeps_its_files_once_and_loses_those_that_are_dele
     def fill(tx: Tx) -> None:
         for file in files:
             insert_file(tx, file)
-        insert_vector_store(tx, vector_store, in_store(1))
+        insert_vector_store(tx, vector_store)
+        attach_files(tx, in_store(1))
 
     await store.write(fill)
     await store.write(lambda tx: attach_files(tx, in_store(3)))

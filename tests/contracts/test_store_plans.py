@@ -16,18 +16,33 @@ from agentrt.errors import NotFoundError
 from agentrt.ids import new_id
 from agentrt.store import (
     assistants,
+    blobs,
+    code_files,
     disabled_webhooks,
+    embedded_files,
+    embedding_cache,
     files,
     history,
     jobs,
     messages,
+    postings,
     run_events,
     run_lists,
     run_log,
     run_steps,
     runs,
     schedules,
+    search_files,
+    search_index,
+    search_tables,
+    search_vectors,
+    searchable,
+    segment_ids,
     threads,
+    tool_resources,
+    uploads,
+    vector_store_batches,
+    vector_store_files,
     vector_stores,
     webhook_deliveries,
     workers,
@@ -81,8 +96,10 @@ def call_everything(tx: Tx) -> None:
     call_messages(tx, thread)
     call_runs(tx, thread)
     call_assistants_and_files(tx)
+    call_uploads_and_blobs(tx)
     call_webhooks(tx)
     call_schedules(tx)
+    call_search(tx)
     messages.delete_message(tx, messages.list_messages(tx, HOME, thread.id, PageQuery()).items[0].id)
     jobs.finish_jobs_of_thread(tx, thread.id)
     threads.delete_thread(tx, thread.id)
@@ -113,6 +130,7 @@ def call_messages(tx: Tx, thread: Thread) -> None:
             messages.list_messages(tx, HOME, thread.id, query, run_id="run_x")
     messages.find_message(tx, HOME, thread.id, first.id)
     messages.update_message(tx, first.id, {"status": "incomplete", "parts": []})
+    searchable.list_calls(tx, thread.id, 1)
     history.read_history(tx, thread.id, before=None, limit=5)
 
 
@@ -215,18 +233,155 @@ def call_assistants_and_files(tx: Tx) -> None:
     files.list_undated_files(tx, limit=5)
     files.date_files(tx, [file.id])
     files.keep_file(tx, file.id, now=1.0)
-    in_store = vector_stores.VectorStoreFile(store_id="vs_1", file_id=file.id, project=HOME, created_at=1)
+    in_store = vector_store_files.VectorStoreFile(store_id="vs_1", file_id=file.id, project=HOME, created_at=1)
     a_store = vector_stores.VectorStore(id="vs_1", project=HOME, created_at=1, last_active_at=1)
-    vector_stores.insert_vector_store(tx, a_store, [])
-    vector_stores.attach_files(tx, [in_store])
+    vector_stores.insert_vector_store(tx, a_store)
+    vector_store_files.attach_files(tx, [in_store])
     vector_stores.find_vector_store(tx, HOME, "vs_1")
     vector_stores.touch_vector_stores(tx, ["vs_1"], now=9.0)
+    call_vector_stores(tx, "vs_1", in_store)
     vector_stores.list_due_stores(tx, now=5e9, limit=5)
     vector_stores.expire_vector_store(tx, "vs_1", now=9.0)
-    vector_stores.is_in_vector_store(tx, file.id)
+    vector_store_files.is_in_vector_store(tx, file.id)
     files.delete_file(tx, file)
     with pytest.raises(NotFoundError):
         files.find_file(tx, HOME, file.id)
+
+
+def call_vector_stores(tx: Tx, store_id: str, file: vector_store_files.VectorStoreFile) -> None:
+    for query in every_page(store_id, store_id):
+        vector_stores.list_vector_stores(tx, HOME, query)
+    vector_stores.update_vector_store(tx, store_id, {"name": "n"})
+    batch = vector_store_batches.VectorStoreBatch(id=new_id("vsfb"), project=HOME, store_id=store_id, created_at=1)
+    vector_store_batches.insert_batch(tx, batch, [file.file_id])
+    vector_store_batches.find_batch(tx, HOME, store_id, batch.id)
+    vector_store_batches.count_batch(tx, batch.id)
+    for query in every_page(file.file_id, file.file_id):
+        vector_store_files.list_store_files(tx, store_id, query)
+        vector_store_files.list_store_files(tx, store_id, query, status="in_progress")
+        vector_store_batches.list_batch_files(tx, batch.id, query)
+        vector_store_batches.list_batch_files(tx, batch.id, query, status="in_progress")
+    vector_store_files.find_in_store(tx, store_id, [file.file_id])
+    vector_store_files.list_forgotten_files(tx, limit=5)
+    vector_store_files.update_store_file(tx, store_id, file.file_id, {"job_id": "job_1", "attributes": {}})
+    vector_store_files.files_of_job(tx, "job_1")
+    vector_store_files.end_store_file(tx, store_id, file.file_id, job_id="job_1", changes={"status": "failed"})
+    vector_store_files.count_files(tx, store_id)
+    searchable.list_file_names(tx, store_id, limit=5)
+    searchable.list_unready_files(tx, store_id, limit=5)
+    vector_store_batches.cancel_batch(tx, batch, now=1)
+    vector_store_files.find_store_file(tx, store_id, file.file_id)
+    search_index.hide_file(tx, store_id, file.file_id)
+    vector_store_files.detach_file(tx, store_id, file.file_id)
+    vector_stores.insert_vector_store(
+        tx, vector_stores.VectorStore(id="vs_3", project=HOME, created_at=1, last_active_at=1)
+    )
+    vector_stores.delete_vector_store(tx, "vs_3")
+
+
+def call_search(tx: Tx) -> None:
+    file = a_file()
+    files.insert_file(tx, file)
+    a_store = vector_stores.VectorStore(id="vs_2", project=HOME, created_at=1, last_active_at=1)
+    in_store = vector_store_files.VectorStoreFile(
+        store_id="vs_2", file_id=file.id, project=HOME, created_at=1, attributes={"a": "b", "n": 1}
+    )
+    vector_stores.insert_vector_store(tx, a_store)
+    vector_store_files.attach_files(tx, [in_store])
+    index_key = search_index.open_index(tx, "vs_2")
+    search_index.abandon_file(tx, search_index.stage_file(tx, index_key, now=1))
+    file_key = search_index.stage_file(tx, index_key, now=1)
+    segment = segment_ids.segment_id(file_key, 0, (9, 0))
+    row = search_tables.Segment(id=segment, start=0, end=5, n_tokens=1, text="liver")
+    search_index.add_segments(tx, index_key, [search_index.IndexedSegment(row, "liver cell^3")])
+    search_vectors.insert_vectors(tx, index_key, "m", [search_vectors.StoredVector(segment, 0, b"1234")])
+    assert search_index.publish_file(
+        tx,
+        file_key,
+        store_id="vs_2",
+        file_id=file.id,
+        language="english",
+        analyser=1,
+        n_chunks=1,
+        n_terms=4,
+        embedded_with="m",
+    )
+    search_index.index_attributes(tx, "vs_2", file.id, {"a": "c", "n": 2})
+    call_embedding(tx, index_key, file_key)
+    search_index.read_stats(tx, "vs_2")
+    call_reading(tx, index_key, segment_ids.chunk_id(file_key, 0))
+    files.delete_file(tx, file)
+    while search_index.purge_index(tx, now=2**31, n_segments=1):
+        pass
+
+
+def call_embedding(tx: Tx, index_key: int, file_key: int) -> None:
+    embedded_files.mark_embedded(tx, index_key, file_key, "m")
+    embedded_files.files_missing(tx, index_key, "m", limit=10)
+    embedded_files.serving_models(tx, ["vs_2"])
+    embedded_files.find_index(tx, "vs_2")
+    embedded_files.file_texts(tx, file_key)
+    embedded_files.visible_files(tx, index_key)
+    embedded_files.is_visible(tx, file_key)
+    embedded_files.serve_if_complete(tx, index_key, "m")
+    search_vectors.read_file_vectors(tx, index_key, "m", file_key)
+    search_vectors.insert_vectors(tx, index_key, "older", [search_vectors.StoredVector(file_key << 40, 0, b"1234")])
+    search_vectors.delete_other_vectors(tx, index_key, "m")
+    search_vectors.delete_file_vectors(tx, index_key, "none", file_key)
+    embedding_cache.keep_cached(tx, "m", {b"digest": b"1234"}, now=1)
+    embedding_cache.find_cached(tx, "m", [b"digest"])
+    embedding_cache.purge_cached(tx, until=2)
+
+
+def call_reading(tx: Tx, index_key: int, chunk: int) -> None:
+    assert len(postings.find_postings(tx, index_key, "cell")) == 1
+    search_files.read_passage(tx, chunk)
+    search_files.read_place(tx, chunk)
+    search_files.find_indexed_file(tx, chunk >> segment_ids.CHUNK_FILE_SHIFT)
+    search_files.files_with(tx, index_key, "a")
+    for comparing in ("eq", "gt", "gte", "lt", "lte"):
+        search_files.files_where(tx, index_key, "a", comparing, "b")
+        search_files.files_where(tx, index_key, "n", comparing, 1)
+    search_vectors.read_vectors(tx, index_key, "m")
+    search_vectors.read_segment_vectors(tx, index_key, "m", [segment_ids.ids_of_chunk(chunk)[0]])
+
+
+def call_uploads_and_blobs(tx: Tx) -> None:
+    upload = uploads.Upload(
+        id=new_id("upload"),
+        project=HOME,
+        created_at=1,
+        expires_at=2,
+        filename="a",
+        purpose="vision",
+        size_bytes=1,
+        media_type="image/png",
+    )
+    uploads.insert_upload(tx, upload)
+    uploads.find_upload(tx, HOME, upload.id)
+    uploads.lock_upload(tx, HOME, upload.id)
+    part = uploads.UploadPart(id=new_id("part"), upload_id=upload.id, created_at=1, size_bytes=1, blob="aa-1")
+    uploads.insert_part(tx, part)
+    uploads.list_parts(tx, upload.id)
+    uploads.list_overdue_uploads(tx, now=5e9, limit=5)
+    uploads.update_upload(tx, upload.id, {"status": "expired"})
+    uploads.delete_parts(tx, upload.id)
+    uploads.forget_uploads(tx, before=5.0)
+    blob = blobs.new_blob("aa", now=1.0)
+    blobs.insert_blob(tx, blob)
+    blobs.settle_blob(tx, blob.name, now=2.0)
+    blobs.find_live_blob(tx, "aa")
+    blobs.hold_blob(tx, blob.name)
+    blobs.release_blob(tx, blob.name, now=3.0)
+    blobs.release_blob(tx, "bb", now=3.0)
+    blobs.give_up_blob(tx, blob.name, now=3.0)
+    blobs.abandon_blobs(tx, before=3.0, now=3.0)
+    blobs.list_dead_blobs(tx, limit=5)
+    blobs.delete_blob(tx, blob.name)
+    code_files.THREADS.owners(tx, "file-1")
+    put_thread(tx, tool_resources={"code_interpreter": {"file_ids": ["file-x"]}})
+    tool_resources.is_listed_by_assistant(tx, "file-x")
+    tool_resources.forget_code_file(tx, "file-x")
 
 
 def call_webhooks(tx: Tx) -> None:
@@ -286,11 +441,16 @@ def seen_by(tx: Tx) -> dict[str, Any]:
 
 
 # Whoever lists the assistants or schedules of agents.toml wants them all.
+# What is swept up next is whatever comes first of what is hidden, which an index of its own holds.
 MAY_BE_SCANNED = {
     "SCAN CONSTANT ROW",
     "SCAN assistant USING INDEX ix_assistant_shared",
     "SCAN schedule USING INDEX ix_schedule_declared",
+    "SCAN indexed_file USING INDEX ix_indexed_file_hidden",
+    "SCAN vector_store_file USING INDEX ix_vector_store_file_forgotten",
 }
+# The keyword index is a table that SQLite knows nothing of but that it looks things up by itself.
+LOOKED_UP_BY_ITSELF = "segment_terms VIRTUAL TABLE"
 
 # Patterns: another index would do as well in a short thread, and cost a look at every row of a long one.
 EXPECTED = {
@@ -318,7 +478,9 @@ def troubles_of(sql: str, steps: list[str]) -> list[str]:
     if "disabled_webhook" in sql:  # as many rows as endpoints
         return []
     found = [step for step in steps if step in ("Seq Scan", "Sort") or "TEMP B-TREE" in step]
-    found += [step for step in steps if "SCAN" in step and step not in MAY_BE_SCANNED]
+    found += [
+        step for step in steps if "SCAN" in step and step not in MAY_BE_SCANNED and LOOKED_UP_BY_ITSELF not in step
+    ]
     if "ORDER BY" in sql or "LIMIT" in sql:
         for words, index in EXPECTED.items():
             if re.search(words, sql, re.DOTALL) and not any(re.search(index, step) for step in steps):

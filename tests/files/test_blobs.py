@@ -1,18 +1,23 @@
+"""What is peculiar to a disk, and to a bucket. What both do is in tests/contracts/test_blobs.py."""
+
 from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
+import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from agentrt.errors import RequestTooLargeError, UnavailableError
-from agentrt.files.blobs import DiskBlobs
-
-LIMIT = 10_000_000
+from agentrt.config.schema import FilesSpec
+from agentrt.errors import ConfigError, UnavailableError
+from agentrt.files.blobs import Blobs, DiskBlobs
+from agentrt.files.open import open_blobs
+from agentrt.files.s3 import S3Blobs, check_bucket
+from tests.s3 import Bucket
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:
@@ -24,78 +29,9 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def read(blobs: DiskBlobs, sha256: str, start: int = 0, stop: int | None = None) -> bytes:
-    return b"".join([piece async for piece in blobs.read(sha256, start=start, stop=stop)])
-
-
-async def keep(blobs: DiskBlobs, *data: bytes) -> str:
-    async with blobs.receive(pieces(*data), max_bytes=LIMIT) as received:
-        await received.keep()
-    return received.sha256
-
-
-async def test_what_is_kept_is_found_under_its_hash(tmp_path: Path) -> None:
-    blobs = DiskBlobs(tmp_path)
-    data = os.urandom(3_000_000)
-    async with blobs.receive(pieces(data[:10], data[10:2_000_000], data[2_000_000:]), max_bytes=LIMIT) as received:
-        assert (received.size_bytes, received.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-        assert not await blobs.has(received.sha256)
-        await received.keep()
-    assert await blobs.has(received.sha256)
-    assert await read(blobs, received.sha256) == data
-    assert [path.name for path in files_in(tmp_path)] == [received.sha256]
-
-
-@pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 5), (3, None), (5, 6), (9, 100), (50, None)])
-async def test_any_range_can_be_read(tmp_path: Path, start: int, stop: int | None) -> None:
-    blobs = DiskBlobs(tmp_path)
-    sha256 = await keep(blobs, b"0123456789")
-    assert await read(blobs, sha256, start, stop) == b"0123456789"[start:stop]
-
-
-async def test_what_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
-    blobs = DiskBlobs(tmp_path)
-    async with blobs.receive(pieces(b"abc"), max_bytes=LIMIT):
-        assert len(files_in(tmp_path)) == 1
-    assert files_in(tmp_path) == []
-
-
-async def test_too_many_bytes_leave_nothing(tmp_path: Path) -> None:
-    blobs = DiskBlobs(tmp_path)
-    with pytest.raises(RequestTooLargeError, match="at most 5 bytes"):
-        async with blobs.receive(pieces(b"abc", b"def"), max_bytes=5):
-            raise AssertionError("it was let in")
-    assert files_in(tmp_path) == []
-    async with blobs.receive(pieces(b"abc", b"de"), max_bytes=5) as received:
-        await received.keep()
-
-
-async def test_a_source_that_breaks_leaves_nothing(tmp_path: Path) -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"abc" * 1_000_000
-        raise ConnectionError("gone")
-
-    with pytest.raises(ConnectionError):
-        async with DiskBlobs(tmp_path).receive(broken(), max_bytes=LIMIT):
-            raise AssertionError("it was let in")
-    assert files_in(tmp_path) == []
-
-
-async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        yield b"abc" * 1_000_000
-        await asyncio.Event().wait()
-
-    async def upload() -> None:
-        async with DiskBlobs(tmp_path).receive(endless(), max_bytes=LIMIT):
-            raise AssertionError("it was let in")
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(upload())
-        while not files_in(tmp_path):
-            await asyncio.sleep(0.001)
-        task.cancel()
-    assert files_in(tmp_path) == []
+async def keep(blobs: Blobs, name: str, *data: bytes) -> None:
+    async with blobs.receive(pieces(*data)) as received:
+        await received.keep(name)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -107,35 +43,65 @@ async def test_a_full_disk_is_said_and_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UnavailableError, match="no room left"):
-        await keep(DiskBlobs(tmp_path), b"abc")
+        await keep(DiskBlobs(tmp_path), "ab-c", b"abc")
     assert files_in(tmp_path) == []
 
 
 async def test_a_folder_that_cannot_be_written_is_an_error_of_its_own(tmp_path: Path) -> None:
+    blobs = DiskBlobs(tmp_path)
     (tmp_path / "incoming").write_text("a file where the folder should be")
     with pytest.raises(FileExistsError):
-        await keep(DiskBlobs(tmp_path), b"abc")
+        await keep(blobs, "ab-c", b"abc")
 
 
-async def test_the_same_bytes_are_kept_once(tmp_path: Path) -> None:
-    blobs = DiskBlobs(tmp_path)
-    assert await keep(blobs, b"abc") == await keep(blobs, b"a", b"bc")
-    assert len(files_in(tmp_path)) == 1
+async def test_an_error_of_the_sender_is_not_mistaken_for_one_of_the_disk(tmp_path: Path) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise OSError(errno.ENOSPC, "somewhere else")
+
+    with pytest.raises(OSError, match="somewhere else"):
+        async with DiskBlobs(tmp_path).receive(failing()):
+            raise AssertionError("it was let in")
 
 
-async def test_deleting_twice_is_no_error(tmp_path: Path) -> None:
-    blobs = DiskBlobs(tmp_path)
-    sha256 = await keep(blobs, b"abc")
-    await blobs.delete(sha256)
-    await blobs.delete(sha256)
+async def test_a_bucket_that_is_not_there_is_said(
+    bucket: Bucket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blobs = S3Blobs(bucket.spec(bucket="no-such-bucket"), spool=tmp_path)
+    with pytest.raises(UnavailableError, match="no bucket no-such-bucket"):
+        await check_bucket(bucket.spec(bucket="no-such-bucket"))
+    await check_bucket(bucket.spec())
+    with caplog.at_level(logging.WARNING), pytest.raises(UnavailableError, match="bucket for files is not there"):
+        await keep(blobs, "ab-c", b"abc")
+    assert [record.message for record in caplog.records] == ["blobs.no_bucket"]
     assert files_in(tmp_path) == []
-    with pytest.raises(FileNotFoundError):
-        await read(blobs, sha256)
 
 
-async def test_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
-    sha256 = await keep(DiskBlobs(tmp_path), b"abc")
-    (tmp_path / "incoming" / "left").write_bytes(b"half")
-    blobs = DiskBlobs(tmp_path)
-    assert [path.name for path in files_in(tmp_path)] == [sha256]
-    assert await read(blobs, sha256) == b"abc"
+async def test_a_server_that_is_not_there_is_said_without_its_credentials(
+    bucket: Bucket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blobs = S3Blobs(bucket.spec(endpoint="http://127.0.0.1:9"), spool=tmp_path, retries=0)
+    with caplog.at_level(logging.WARNING):
+        for attempt in (blobs.has("ab-c"), keep(blobs, "ab-c", b"abc"), blobs.delete("ab-c")):
+            with pytest.raises(UnavailableError, match="does not answer"):
+                await attempt
+    assert {record.message for record in caplog.records} == {"blobs.failed"}
+    assert "127.0.0.1:9" in caplog.records[0].__dict__["error"]
+    assert not any("never-shown" in str(record.__dict__) for record in caplog.records)
+
+
+async def test_a_cancelled_copy_into_a_bucket_is_not_to_be_seen(bucket: Bucket, tmp_path: Path) -> None:
+    blobs = S3Blobs(bucket.spec(), spool=tmp_path)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(keep(blobs, "ab-c", os.urandom(30_000_000)))
+        while not bucket.unfinished():
+            await asyncio.sleep(0.001)
+        task.cancel()
+    assert not await blobs.has("ab-c")
+    assert files_in(tmp_path) == []
+
+
+def test_without_the_extra_the_remedy_is_named(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(ConfigError, match=r"pip install 'agentrt\[s3\]'"):
+        open_blobs(FilesSpec(s3=bucket.spec()), data_dir=tmp_path)

@@ -108,6 +108,10 @@ class MortalStore:
         """See Store.read."""
         return await self._use(lambda: self._store.read(fn))
 
+    async def read_long(self, fn: Callable[[Tx], T]) -> T:
+        """See Store.read_long."""
+        return await self._use(lambda: self._store.read_long(fn))
+
     async def close(self) -> None:
         """It is not ours to close."""
 

@@ -80,7 +80,7 @@ def make_firing(store: Store, clock: Clock) -> Firing:
 
 async def make_schedules(store: Store, clock: Clock, n: int) -> list[str]:
     """Ids of schedules that are due every minute, every other one on a thread of its own."""
-    assistants = Assistants(store=store, clock=clock, check_model=lambda name: None)
+    assistants = Assistants(store=store, dispatcher=LocalDispatcher(), clock=clock, check_model=lambda name: None)
     assistant = await assistants.create(HOME, NewAssistant(model="demo"))
     schedules = Schedules(store=store, clock=clock)
     made = []

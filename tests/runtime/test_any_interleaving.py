@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from agentrt.clock import SystemClock
+from agentrt.dispatch.local import LocalDispatcher
 from agentrt.engine.events import CallReturned
 from agentrt.engine.message import JsonObject, TextPart
 from agentrt.engine.run import RunStatus
@@ -80,9 +81,11 @@ class Interleavings(RuleBasedStateMachine):
     async def _begin(self) -> World:
         world = World(self.store, "asst_clerk")
 
+        dispatcher = LocalDispatcher()
+
         def write(tx: Tx) -> list[str]:
             insert_assistant(tx, Assistant(id=world.assistant_id, project=HOME, created_at=0, model="clerk"))
-            return [create_thread(tx, HOME, NewThread(), now=0.0).id for _ in range(2)]
+            return [create_thread(tx, HOME, NewThread(), dispatcher=dispatcher, now=0.0).id for _ in range(2)]
 
         self.threads = await self.store.write(write)
         for _ in range(N_PROCESSES):

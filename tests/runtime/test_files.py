@@ -9,6 +9,7 @@ from agentrt.errors import NotFoundError
 from agentrt.files.blobs import DiskBlobs
 from agentrt.runtime import files as files_module
 from agentrt.runtime.files import Files
+from agentrt.runtime.storage import Storage
 from agentrt.store.database import Store
 from agentrt.store.files import find_file
 from agentrt.store.open import open_store
@@ -40,7 +41,8 @@ async def store(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Store, None]
 
 @pytest.fixture
 def files(store: Store, tmp_path: Path, clock: FakeClock) -> Files:
-    return Files(store=store, blobs=DiskBlobs(tmp_path / "blobs"), clock=clock)
+    storage = Storage(store=store, blobs=DiskBlobs(tmp_path / "blobs"), clock=clock)
+    return Files(store=store, storage=storage, clock=clock, max_bytes=1000)
 
 
 @pytest.mark.parametrize("media_type", IMAGES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agentrt.dispatch.local import LocalDispatcher
 from agentrt.engine.events import CallReturned, CallStarted
 from agentrt.engine.loop import INTERRUPTED
 from agentrt.engine.message import JsonObject, TextPart
@@ -39,9 +40,11 @@ async def world(sqlite_path: Path) -> AsyncIterator[World]:
 async def a_run(world: World, process: Process) -> Run:
     """A run whose model is about to call `pay`; the process drives it."""
 
+    dispatcher = LocalDispatcher()
+
     def write(tx: Tx) -> str:
         insert_assistant(tx, Assistant(id=world.assistant_id, project=HOME, created_at=0, model="clerk"))
-        return create_thread(tx, HOME, NewThread(), now=0.0).id
+        return create_thread(tx, HOME, NewThread(), dispatcher=dispatcher, now=0.0).id
 
     new = NewRun(
         assistant_id=world.assistant_id,

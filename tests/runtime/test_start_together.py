@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agentrt.clock import SystemClock
 from agentrt.config.load import load_config
+from agentrt.dispatch.local import LocalDispatcher
 from agentrt.runtime.assistants import Assistants
 from agentrt.runtime.declared import declared_assistants, load_tools
 from agentrt.store.migrate_postgres import migrate_postgres, postgres_revision
@@ -22,7 +23,10 @@ async def test_they_declare_the_same_agents(postgres_url: str, tmp_path: Path) -
     declared = declared_assistants(config, load_tools(config, ()), now=clock.now())
     stores = [await open_store(postgres_url, clock=clock, migrate=False) for _ in range(6)]
     try:
-        everybody = [Assistants(store=store, clock=clock, check_model=lambda _: None) for store in stores]
+        everybody = [
+            Assistants(store=store, dispatcher=LocalDispatcher(), clock=clock, check_model=lambda _: None)
+            for store in stores
+        ]
         await asyncio.gather(*(assistants.declare(declared) for assistants in everybody))
     finally:
         for store in stores:

@@ -19,7 +19,7 @@ import pytest
 
 from agentrt.config.schema import SandboxLimits, SandboxSpec
 from agentrt.errors import SandboxError
-from agentrt.sandbox import docker_box, docker_image
+from agentrt.sandbox import docker_image
 from agentrt.sandbox.docker import DockerDriver
 from agentrt.sandbox.docker_engine import NoEngineError, connect
 from agentrt.sandbox.docker_image import ensure_image, image_of
@@ -83,22 +83,6 @@ async def test_a_container_is_held_to_everything(driver: DockerDriver, spec: San
     assert json.loads(seccomp.removeprefix("seccomp="))["defaultAction"] == "SCMP_ACT_ERRNO"
     await sandbox.close()
     assert client.containers(all=True, filters={"id": sandbox.box_id}) == []
-
-
-async def test_whoever_removes_a_container_that_is_being_removed_waits_until_it_is_gone(
-    driver: DockerDriver, spec: SandboxSpec, client: Any
-) -> None:
-    """The engine itself removes each of ours when it ends."""
-    sandbox = await Sandbox.start(driver, spec, session="thread_1")
-
-    def remove_and_look() -> list[Any]:
-        docker_box.remove(client, sandbox.box_id)
-        return list(client.containers(all=True, filters={"id": sandbox.box_id}))
-
-    async with asyncio.TaskGroup() as removers:
-        looks = [removers.create_task(asyncio.to_thread(remove_and_look)) for _ in range(8)]
-    assert [look.result() for look in looks] == [[]] * 8
-    await sandbox.close()
 
 
 async def test_the_code_sees_what_it_was_given_and_nothing_of_ours(driver: DockerDriver, spec: SandboxSpec) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from agentrt.runtime import files as runtime_files
-from agentrt.server import uploads
 from agentrt.testing.clocks import FakeClock
 from tests.server.api import Api, Json, on_port, open_api
 
 DATA = bytes(range(256)) * 1000
+_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 async def _upload(api: Api, name: str = "data.bin", data: bytes = DATA, **fields: Any) -> Json:
@@ -49,7 +48,9 @@ async def test_an_empty_file_is_a_file(api: Api) -> None:
         ("bytes=0-9", 206, (0, 10)),
         ("bytes=100-", 206, (100, len(DATA))),
         ("bytes=-5", 206, (len(DATA) - 5, len(DATA))),
-        (f"bytes=0-{len(DATA) * 2}", 200, (0, len(DATA))),
+        ("bytes=0-", 206, (0, len(DATA))),
+        (f"bytes=0-{len(DATA) * 2}", 206, (0, len(DATA))),
+        (f"bytes=-{len(DATA) * 2}", 206, (0, len(DATA))),
         ("bytes=9-3", 200, (0, len(DATA))),
         ("bytes=0-1,5-6", 200, (0, len(DATA))),
         ("lines=1-2", 200, (0, len(DATA))),
@@ -60,6 +61,7 @@ async def test_a_part_of_a_file_can_be_had(api: Api, asked: str, status: int, sp
     response = await api.client.get(f"/files/{made['id']}/content", headers={"Range": asked})
     start, stop = span
     assert (response.status_code, response.content) == (status, DATA[start:stop])
+    assert response.headers["content-length"] == str(stop - start)
     if status == 206:
         assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(DATA)}"
 
@@ -68,6 +70,57 @@ async def test_a_part_behind_the_end_is_refused(api: Api) -> None:
     made = await _upload(api)
     response = await api.client.get(f"/files/{made['id']}/content", headers={"Range": f"bytes={len(DATA)}-"})
     assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(DATA)}")
+
+    empty = await _upload(api, data=b"")
+    response = await api.client.get(f"/files/{empty['id']}/content", headers={"Range": "bytes=-1"})
+    assert (response.status_code, response.headers["content-range"]) == (416, "bytes */0")
+
+
+async def test_a_part_is_given_only_of_what_the_caller_has_already(api: Api) -> None:
+    made = await _upload(api)
+    path = f"/files/{made['id']}/content"
+    whole = await api.client.get(path)
+    tag, changed = whole.headers["etag"], whole.headers["last-modified"]
+    for known, status in ((tag, 206), (changed, 206), ('"another"', 200), ("Mon, 01 Jan 2001 00:00:00 GMT", 200)):
+        response = await api.client.get(path, headers={"Range": "bytes=0-9", "If-Range": known})
+        assert (response.status_code, response.content) == (status, DATA[:10] if status == 206 else DATA)
+    for known, status in ((tag, 304), (f'"x", W/{tag}', 304), ("*", 304), ('"x"', 200)):
+        response = await api.client.get(path, headers={"If-None-Match": known})
+        assert (response.status_code, len(response.content)) == (status, 0 if status == 304 else len(DATA))
+
+
+async def test_the_head_of_a_download_can_be_had_alone(api: Api) -> None:
+    made = await _upload(api, name="notes.md")
+    async with on_port(api.app) as (_, address), httpx.AsyncClient(base_url=f"{address}/v1") as client:
+        head = await client.head(f"/files/{made['id']}/content")
+        part = await client.head(f"/files/{made['id']}/content", headers={"Range": "bytes=5-9"})
+        got = await client.get(f"/files/{made['id']}/content")
+    ours = ("content-type", "content-length", "etag", "accept-ranges", "content-disposition", "last-modified")
+    assert {name: head.headers[name] for name in ours} == {name: got.headers[name] for name in ours}
+    assert (part.status_code, part.headers["content-length"], part.content) == (206, "5", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "media_type"),
+    [
+        ("a.pdf", "application/octet-stream", "application/pdf"),
+        ("a.DOCX", "application/octet-stream", _WORD),
+        ("a.md", "text/markdown; charset=utf-16", "text/markdown"),
+        ("a.bin", "text/csv", "text/csv"),
+        ("a.html", "text/html", "text/html"),
+        ("a.unheard", "", "application/octet-stream"),
+        ("data:text/html,x", "not a type", "application/octet-stream"),
+        ("no suffix", "text/html, x: y", "application/octet-stream"),
+    ],
+)
+async def test_a_download_has_the_files_media_type_and_is_never_shown(
+    api: Api, name: str, said: str, media_type: str
+) -> None:
+    made = await api.call("POST", "/files", files={"file": (name, b"x", said)}, data={"purpose": "user_data"})
+    headers = (await api.client.get(f"/files/{made['id']}/content")).headers
+    assert headers["content-type"] == media_type
+    assert headers["content-disposition"].startswith("attachment;")
+    assert (headers["x-content-type-options"], headers["content-security-policy"]) == ("nosniff", "sandbox")
 
 
 @pytest.mark.parametrize("name", ["Übersicht 2024.pdf", 'a"b.txt', "日本.txt", "a;b.txt"])
@@ -145,15 +198,15 @@ async def test_a_wrong_form_leaves_nothing_behind(
     assert (await api.call("GET", "/files"))["data"] == []
 
 
-async def test_a_file_that_is_too_large_is_refused(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime_files, "MAX_FILE_BYTES", 1000)
-    error = await api.refused(
-        "POST", "/files", status=413, files={"file": ("a", b"x" * 1001)}, data={"purpose": "batch"}
-    )
-    assert (error["message"], error["param"]) == ("The file is too large: at most 1000 bytes.", "file")
-    monkeypatch.setattr(uploads, "MAX_FILE_BYTES", -uploads._ENVELOPE_BYTES)
-    await api.refused("POST", "/files", status=413, files={"file": ("a", b"x")}, data={"purpose": "batch"})
-    assert _blobs(tmp_path) == []
+async def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    async with open_api(tmp_path, "[files]\nmax_size = 1000\n") as api:
+        await _upload(api, data=b"x" * 1000)
+        # The longer one is refused for what its Content-Length says.
+        for n_bytes in (1001, 3_000_000):
+            given = {"files": {"file": ("a", b"x" * n_bytes)}, "data": {"purpose": "batch"}}
+            error = await api.refused("POST", "/files", status=413, **given)
+            assert (error["message"], error["param"]) == ("The file is too large: at most 1000 bytes.", "file")
+    assert len(_blobs(tmp_path)) == 1
 
 
 async def test_files_are_listed_by_purpose(api: Api) -> None:
@@ -183,7 +236,8 @@ async def test_a_deleted_file_is_gone_everywhere(api: Api, tmp_path: Path) -> No
     for owner in (f"/assistants/{assistant['id']}", f"/threads/{thread['id']}"):
         found = (await api.call("GET", owner))["tool_resources"]["code_interpreter"]
         assert found == {"file_ids": [kept["id"]]}
-    assert [path.name for path in _blobs(tmp_path)] == [hashlib.sha256(b"other").hexdigest()]
+    (left,) = _blobs(tmp_path)
+    assert left.name.startswith(hashlib.sha256(b"other").hexdigest())
 
 
 async def test_twins_share_their_bytes_until_the_last_is_gone(api: Api, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agentrt.runtime.health import NOT_TRIED, NOT_YET
+from agentrt.runtime.health import NOT_TRIED
 from tests.server.api import Api, open_api
 
 MODELS = """
@@ -22,7 +22,7 @@ async def test_health_says_what_is_on_and_what_is_off_and_why(tmp_path: Path) ->
     assert health["models"]["demo"]["on"] is True
     assert health["models"]["cloud"]["on"] is False
     assert health["models"]["cloud"]["why"]
-    assert health["tools"]["file_search"] == {"on": False, "why": NOT_YET}
+    assert health["tools"]["file_search"] == {"on": True, "why": "by words; [search] names no embedding model"}
     assert health["tools"]["code_interpreter"] == {"on": True, "why": NOT_TRIED}
     assert health["sandboxes"] == {"python": {"on": True, "why": NOT_TRIED}}
 

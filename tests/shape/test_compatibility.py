@@ -17,7 +17,7 @@ from tests.compat.contract import DOCUMENT, needs_contract
 from tests.shape.documents import ROOT
 
 PAGE = (ROOT / "docs" / "compatibility.md").read_text()
-OFFICIAL_NAMES = {"FileObject": "OpenAIFile"}
+OFFICIAL_NAMES = {"FileObject": "OpenAIFile", "UploadObject": "Upload"}
 OBJECTS = re.findall(r"<!-- fields (\w+) -->", PAGE)
 VERDICTS = {"same", "differs", "absent", "added"}
 

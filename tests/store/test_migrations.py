@@ -26,6 +26,7 @@ from agentrt.store.postgres_connect import connect_engine
 from agentrt.store.revisions import alembic_config, create_tables, upgrade_tables
 from agentrt.store.runs import load_run
 from agentrt.store.schema import metadata
+from agentrt.store.search_tables import KEYWORD_TABLES
 from agentrt.store.sqlite import create_file, sqlite_engine
 from tests.contracts.rows import HOME, put_run, put_thread
 
@@ -55,9 +56,19 @@ def differences(conn: Connection) -> list[Any]:
     from alembic.migration import MigrationContext
 
     upgrade_tables(conn)
-    options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+    options = {
+        "version_table": VERSION_TABLE,
+        "compare_type": True,
+        "compare_server_default": True,
+        "include_name": lambda name, kind, _: kind != "table" or name not in keyword_tables(conn),
+    }
     found: list[Any] = compare_metadata(MigrationContext.configure(conn, opts=options), metadata())
     return found
+
+
+def keyword_tables(conn: Connection) -> tuple[str, ...]:
+    """The tables that one engine has and the other has not: no metadata knows them."""
+    return KEYWORD_TABLES[conn.dialect.name]
 
 
 def plain(index: Any) -> dict[str, Any]:
@@ -68,8 +79,11 @@ def plain(index: Any) -> dict[str, Any]:
 def shape(conn: Connection) -> dict[str, Any]:
     """Everything that can be known of the tables, in an order of its own. (The queue's are not made by migrations.)"""
     look = inspect(conn)
-    tables = {}
+    tables: dict[str, dict[str, Any]] = {}
     for table in (name for name in look.get_table_names() if not name.startswith(NAMES.queue_table)):
+        if table in keyword_tables(conn):
+            tables[table] = {"columns": columns_of(conn, table)}
+            continue
         columns = look.get_columns(table)
         tables[table] = {
             "columns": sorted((c["name"], str(c["type"]), c["nullable"], c["default"]) for c in columns),
@@ -83,6 +97,19 @@ def shape(conn: Connection) -> dict[str, Any]:
     return tables
 
 
+def columns_of(conn: Connection, table: str) -> list[Any]:
+    """What can be known of a table that SQLAlchemy has no words for."""
+    if conn.dialect.name == "sqlite":
+        found = conn.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table,))
+    else:
+        catalogue = "SELECT column_name, data_type, collation_name FROM information_schema.columns"
+        indexes = "SELECT indexname, indexdef, '' FROM pg_indexes"
+        found = conn.exec_driver_sql(
+            f"{catalogue} WHERE table_name = $1 UNION {indexes} WHERE tablename = $1 ORDER BY 1", (table,)
+        )
+    return [tuple(row) for row in found]
+
+
 async def test_the_migrations_make_what_the_tables_say(tmp_path: Path, empty_postgres_url: str) -> None:
     assert await on_sqlite(tmp_path / "agentrt.db", differences) == []
     assert await on_postgres(empty_postgres_url, differences) == []
@@ -94,7 +121,7 @@ async def test_an_empty_database_made_at_once_is_like_one_that_was_migrated(
     await on_sqlite(tmp_path / "made.db", create_tables)
     await on_sqlite(tmp_path / "migrated.db", upgrade_tables)
     made = await on_sqlite(tmp_path / "made.db", shape)
-    assert len(made) == len(metadata().tables) + 1
+    assert len(made) == len(metadata().tables) + len(KEYWORD_TABLES["sqlite"]) + 1
     assert made == await on_sqlite(tmp_path / "migrated.db", shape)
 
     await on_postgres(empty_postgres_url, upgrade_tables)
@@ -141,6 +168,53 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     for look in (needs_migration, lambda url: migrate(url, backup=True)):
         with pytest.raises(StoreError, match="agentrt did not make"):
             look(url)
+
+
+# What migrations fill in ---------------------------------------------------------------------------------------------
+
+
+def through_0008(conn: Connection) -> dict[str, list[tuple[str, str]]]:
+    """Threads and an assistant of the release before it; the index of their files afterwards."""
+    from alembic import command
+
+    command.upgrade(alembic_config(conn), "0005")
+    many = {f"thread_{n:05}": f'{{"code_interpreter": {{"file_ids": ["file-{n % 3}"]}}}}' for n in range(2100)}
+    compact = '{"code_interpreter":{"file_ids":["file-a","file-b","file-a"]},"file_search":{"vector_store_ids":[]}}'
+    others = {
+        "thread_compact": compact,
+        "thread_empty": '{"code_interpreter":{"file_ids":[]},"file_search":{"vector_store_ids":["vs_1"]}}',
+        "thread_none": "{}",
+        "thread_odd": '{"code_interpreter": null, "x": {"file_ids": ["file-a"]}}',
+    }
+    rows = [
+        f"('{id_}', 'default', 1, '{{}}', '{resources}', 0)" for id_, resources in sorted({**many, **others}.items())
+    ]
+    columns = "id, project, created_at, meta, tool_resources, next_pos"
+    conn.exec_driver_sql(f"INSERT INTO thread ({columns}) VALUES {', '.join(rows)}")
+    conn.exec_driver_sql(
+        "INSERT INTO assistant (id, project, created_at, origin, model, tools, tool_resources, meta, response_format, "
+        f"settings) VALUES ('asst_1', 'default', 1, 'api', 'demo', '[]', '{compact}', '{{}}', '{{}}', '{{}}')"
+    )
+    upgrade_tables(conn)
+    return {
+        owner: [
+            (row[0], row[1])
+            for row in conn.exec_driver_sql(f"SELECT file_id, {owner}_id FROM {owner}_code_file ORDER BY 2, 1")
+        ]
+        for owner in ("thread", "assistant")
+    }
+
+
+async def test_the_files_that_threads_and_assistants_name_are_found_afterwards(
+    tmp_path: Path, empty_postgres_url: str
+) -> None:
+    for found in (
+        await on_sqlite(tmp_path / "agentrt.db", through_0008),
+        await on_postgres(empty_postgres_url, through_0008),
+    ):
+        assert found["assistant"] == [("file-a", "asst_1"), ("file-b", "asst_1")]
+        assert found["thread"][:2100] == [(f"file-{n % 3}", f"thread_{n:05}") for n in range(2100)]
+        assert found["thread"][2100:] == [("file-a", "thread_compact"), ("file-b", "thread_compact")]
 
 
 # The next release ----------------------------------------------------------------------------------------------------

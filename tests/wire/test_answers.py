@@ -20,6 +20,7 @@ from agentrt.wire import (
     stream_events,
     threads,
     tools,
+    uploads,
 )
 from agentrt.wire import tool_resources as resources
 from tests.compat.contract import event_names, needs_contract, official_schema
@@ -48,7 +49,7 @@ SHAPES: dict[type, tuple[str, set[str]]] = {
     run_steps.CodeCallObject: ("RunStepDetailsToolCallsCodeObject", {"agentrt"}),
     run_steps.CodeLogs: ("RunStepDetailsToolCallsCodeOutputLogsObject", set()),
     run_steps.CodeImage: ("RunStepDetailsToolCallsCodeOutputImageObject", set()),
-    run_steps.SearchCallObject: ("RunStepDetailsToolCallsFileSearchObject", set()),
+    run_steps.SearchCallObject: ("RunStepDetailsToolCallsFileSearchObject", {"agentrt"}),
     run_steps.SearchRanking: ("RunStepDetailsToolCallsFileSearchRankingOptionsObject", set()),
     run_steps.SearchResult: ("RunStepDetailsToolCallsFileSearchResultObject", set()),
     stream_events.MessageDeltaObject: ("MessageDeltaObject", set()),
@@ -68,6 +69,8 @@ SHAPES: dict[type, tuple[str, set[str]]] = {
     stream_events.SearchCallDelta: ("RunStepDeltaStepDetailsToolCallsFileSearchObject", set()),
     files.FileObject: ("OpenAIFile", set()),
     files.FileDeleted: ("DeleteFileResponse", set()),
+    uploads.UploadObject: ("Upload", set()),
+    uploads.UploadPartObject: ("UploadPart", set()),
     models.ModelObject: ("Model", set()),
     models.ModelList: ("ListModelsResponse", set()),
     tools.FunctionToolObject: ("AssistantToolsFunction", set()),
@@ -129,6 +132,8 @@ def test_the_stream_has_the_official_event_names() -> None:
         (tools.FileSearchToolRequest, "AssistantToolsFileSearch"),
         (tools.RankingOptionsRequest, "FileSearchRankingOptions"),
         (files.ExpiresAfterRequest, "FileExpirationAfter"),
+        (uploads.CreateUploadRequest, "CreateUploadRequest"),
+        (uploads.CompleteUploadRequest, "CompleteUploadRequest"),
     ],
 )
 def test_a_request_takes_the_official_fields_and_agentrts_object(model: type, name: str) -> None:

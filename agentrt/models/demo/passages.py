@@ -22,6 +22,8 @@ _MAX_CITED = 3
 _LONGEST_SENTENCE = 400
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LINE_START = re.compile(r"(?:^|\n)[ \t#*>\[\]\d.:-]{0,20}$")
+# The name of the file, in agentrt's own results.
+_TITLE = re.compile(r"[ \t]*[^\n]{1,120}\.\w{1,8}(?:, page \d{1,6})?\n(?=.)", re.DOTALL)
 _NOTHING = re.compile(r"\W*(?:no (?:results?|matches|passages|files?)|nothing)\b|\W*$", re.IGNORECASE)
 
 
@@ -70,7 +72,8 @@ def _in_text(text: str) -> Iterator[Passage]:
     for number, mark in enumerate(marks):
         if leads:
             end = marks[number + 1].start() if number + 1 < len(marks) else len(text)
-            body = text[mark.end() : end]
+            title = _TITLE.match(text, mark.end())
+            body = text[title.end() if title and title.end() < end else mark.end() : end]
         else:
             body = text[marks[number - 1].end() if number else 0 : mark.start()]
         if body.strip():

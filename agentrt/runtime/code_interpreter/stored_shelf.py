@@ -71,7 +71,7 @@ class StoredShelf:
             if received.sha256 == unless_sha256:
                 return None
             file = await self._files.keep(self._project, received, filename=name, purpose=PURPOSE)
-        return Kept(file.id, file.sha256, file.size_bytes)
+        return Kept(file.id, received.sha256, file.size_bytes)
 
     async def remember(self, box_id: str, *, made: Sequence[Held] = (), gone: Collection[str] = ()) -> None:
         """See Shelf.remember."""
@@ -146,7 +146,7 @@ def _held(path: str, file: File) -> Held:
     return Held(
         path=path,
         file_id=file.id,
-        sha256=file.sha256,
+        sha256=file.digest,
         size_bytes=file.size_bytes,
         name=file.filename,
         input_id=file.id,

@@ -71,12 +71,13 @@ class StreamRenderer:
     """Renders the events of one run, in order; it folds the run on the way.
 
     A stream that begins in the middle needs `pass_over` for all that stands before it. metadata: the run's, when it
-    was changed after the run's creation (changes are not events).
+    was changed after the run's creation (changes are not events). with_content: with the texts that searches found.
     """
 
-    def __init__(self, *, metadata: dict[str, str] | None = None) -> None:
+    def __init__(self, *, metadata: dict[str, str] | None = None, with_content: bool = False) -> None:
         self._run: Run | None = None
         self._metadata = metadata
+        self._with_content = with_content
         self._begun: set[tuple[str, int]] = set()  # (message id, part) of texts whose first piece is out
         self._text_head: tuple[tuple[str, int], bytes] | None = None
         self._calls = CallStream()
@@ -104,9 +105,9 @@ class StreamRenderer:
         if (name := _RUN_EVENTS.get(kind)) is not None:
             return StreamEvent(name, _encode(render_run(after)))
         if isinstance(event, ev.StepCreated | ev.StepStarted):
-            return _step(after, event)
+            return _step(after, event, self._with_content)
         if isinstance(event, ev.StepCompleted | ev.StepFailed | ev.StepCancelled | ev.StepExpired):
-            return _step(before, event)
+            return _step(before, event, self._with_content)
         if isinstance(event, ev.MessageCreated | ev.MessageStarted | ev.MessageCompleted | ev.MessageIncomplete):
             return _message(after, event)
         if isinstance(event, ev.CallReturned):
@@ -206,6 +207,7 @@ def _thread(event: ev.ThreadCreated) -> StreamEvent:
 def _step(
     run: Run,
     event: ev.StepCreated | ev.StepStarted | ev.StepCompleted | ev.StepFailed | ev.StepCancelled | ev.StepExpired,
+    with_content: bool,
 ) -> StreamEvent:
     """A step as the event leaves it; run: one in which it is open."""
     step = _open_step(run, event.step_id)
@@ -227,7 +229,9 @@ def _step(
         "type": step.type,
         "status": status,
         "step_details": (
-            tool_step_details(step.calls) if step.type == "tool_calls" else message_step_details(step.message_id or "")
+            tool_step_details(step.calls, with_content=with_content)
+            if step.type == "tool_calls"
+            else message_step_details(step.message_id or "")
         ),
         "last_error": error,
         "expired_at": at if status == "expired" else None,

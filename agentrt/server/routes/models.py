@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from agentrt.config.resolve import find_model
+from agentrt.config.resolve import find_embedding_model, find_model
 from agentrt.runtime.assembly import Runtime
 from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, speaks
 from agentrt.wire.models import ModelList, ModelObject
@@ -31,11 +31,13 @@ async def list_models(call: Call) -> Response:
 @speaks(Speech(answer=ModelObject))
 async def get_model(call: Call, model: str) -> Response:
     """Retrieve a model by any name that it answers to."""
-    call.runtime.models.check(model)
+    if find_embedding_model(call.runtime.config.models, model) is None:
+        call.runtime.models.check(model)
     return answer(_render(call.runtime, model))
 
 
 def _render(runtime: Runtime, name: str) -> ModelObject:
-    spec = find_model(runtime.config.models, name)
+    models = runtime.config.models
+    spec = find_model(models, name) or find_embedding_model(models, name)
     # Nobody knows when a model was made.
     return {"id": name, "object": "model", "created": 0, "owned_by": IN_CODE if spec is None else spec.provider}

@@ -13,12 +13,12 @@ from agentrt.engine.run import Run
 from agentrt.errors import UnavailableError
 from agentrt.runtime.assembly import Runtime
 from agentrt.server.endpoint import ApiRoute, Call, Speech, speaks
-from agentrt.server.pages import query_parameter
+from agentrt.server.pages import INCLUDE, query_parameter
 from agentrt.server.render.assistants_stream import StreamRenderer
 from agentrt.server.sse import EventStream, frame
 from agentrt.store.run_events import read_events
 from agentrt.store.runs import find_run, load_run
-from agentrt.wire.pages import read_filter, read_place
+from agentrt.wire.pages import read_filter, read_place, wants_search_content
 
 router = APIRouter(prefix="/v1/threads", tags=["Runs"], route_class=ApiRoute)
 
@@ -30,13 +30,14 @@ _STARTING_AFTER = query_parameter(
 
 
 @router.get("/{thread_id}/runs/{run_id}/stream")
-@speaks(Speech(answer="text/event-stream", query=(_STARTING_AFTER,)))
+@speaks(Speech(answer="text/event-stream", query=(_STARTING_AFTER, INCLUDE)))
 async def resume_stream(call: Call, thread_id: str, run_id: str) -> Response:
     """Follow a run: what was missed first, then live, to its end or to where it waits now. Not part of the original
     API."""
-    after = _place(call)
+    after, with_content = _place(call), wants_search_content(call.query)
     row = await call.runtime.store.read(lambda tx: find_run(tx, call.project, thread_id, run_id))
-    return stream_run(call, run_id, after=after, metadata=row.to_run().spec.metadata, is_resumed=True)
+    metadata = row.to_run().spec.metadata
+    return stream_run(call, run_id, after=after, metadata=metadata, is_resumed=True, with_content=with_content)
 
 
 def stream_run(
@@ -46,21 +47,25 @@ def stream_run(
     after: tuple[int, int] | None = None,
     metadata: dict[str, str] | None = None,
     is_resumed: bool = False,
+    with_content: bool = False,
 ) -> Response:
-    """A run's events after a place. metadata: the run's present one, None for a run that is just being created."""
-    bursts = _bursts(call.runtime, run_id, after=after, metadata=metadata, is_resumed=is_resumed)
+    """A run's events after a place. metadata: the run's present one, None for a run that is just being created.
+
+    with_content: with the texts that searches found.
+    """
+    renderer = StreamRenderer(metadata=metadata, with_content=with_content)
+    bursts = _bursts(call.runtime, run_id, renderer, after=after, is_resumed=is_resumed)
     return EventStream(bursts, clock=call.runtime.clock)
 
 
 async def _bursts(
     runtime: Runtime,
     run_id: str,
+    renderer: StreamRenderer,
     *,
     after: tuple[int, int] | None,
-    metadata: dict[str, str] | None,
     is_resumed: bool,
 ) -> AsyncGenerator[bytes, None]:
-    renderer = StreamRenderer(metadata=metadata)
     if after is not None and not is_resumed:
         renderer.pass_over(await _events_up_to(runtime, run_id, after))
     # A resumed stream is read from its beginning: what stands before the place may be published and not stored yet.

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from agentrt.engine.run import Run
-from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, speaks
-from agentrt.server.pages import page_parameters, page_query, query_parameter
+from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, answer_polled, speaks
+from agentrt.server.pages import INCLUDE, page_parameters, page_query
 from agentrt.server.render.assistants import render_run
 from agentrt.server.requests import new_run, new_run_of_thread, new_thread
 from agentrt.server.routes.run_streams import stream_run
@@ -16,7 +16,6 @@ from agentrt.store.pages import Page as StoredPage
 from agentrt.store.runs import StoredRun, find_run, list_runs
 from agentrt.store.threads import find_thread
 from agentrt.wire.pages import Page, render_page, wants_search_content
-from agentrt.wire.run_steps import INCLUDE_SEARCH_CONTENT
 from agentrt.wire.runs import (
     CreateRunRequest,
     CreateThreadAndRunRequest,
@@ -27,14 +26,6 @@ from agentrt.wire.runs import (
 )
 
 router = APIRouter(prefix="/v1/threads", tags=["Runs"], route_class=ApiRoute)
-
-INCLUDE = query_parameter(
-    "include[]",
-    {"type": "array", "items": {"type": "string", "enum": [INCLUDE_SEARCH_CONTENT]}},
-    "Also return the text of search results.",
-)
-_POLL_STEPS = ((2, 50), (10, 100), (60, 250))  # up to which age in seconds, how many ms to wait
-_POLL_OLD_MS = 500
 
 
 @router.post("/runs")
@@ -50,10 +41,10 @@ async def create_thread_and_run(call: Call) -> Response:
 @speaks(Speech(body=CreateRunRequest, answer=RunObject, query=(INCLUDE,), streams=True))
 async def create_run(call: Call, thread_id: str) -> Response:
     """Run an assistant on a thread."""
-    check_include(call)
+    with_content = wants_search_content(call.query)
     body = await call.read(CreateRunRequest)
     run = await call.runtime.runs.create(call.project, thread_id, new_run(body))
-    return stream_run(call, run.spec.id) if body.stream else answer_run(call, run)
+    return stream_run(call, run.spec.id, with_content=with_content) if body.stream else answer_run(call, run)
 
 
 @router.get("/{thread_id}/runs")
@@ -106,14 +97,6 @@ async def submit_tool_outputs(call: Call, thread_id: str, run_id: str) -> Respon
     return answer_run(call, submitted.run)
 
 
-def check_include(call: Call) -> None:
-    """Refuse what `include[]` cannot ask for. What it can ask for belongs to search results, and no tool here searches
-    yet: there is nothing to leave out."""
-    wants_search_content(call.query)
-
-
 def answer_run(call: Call, run: Run) -> Response:
-    """A run, and when it is worth asking for it again: SDKs poll once a second otherwise."""
-    age_s = call.runtime.clock.now() - run.spec.created_at
-    wait_ms = next((ms for up_to_s, ms in _POLL_STEPS if age_s < up_to_s), _POLL_OLD_MS)
-    return answer(render_run(run), headers={"openai-poll-after-ms": str(wait_ms)})
+    """A run, and when it is worth asking for it again."""
+    return answer_polled(call, render_run(run), created_at=run.spec.created_at)

@@ -295,22 +295,57 @@ const scenarios = {
     assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, where), step);
   },
 
-  async code_is_cancelled_while_it_runs_and_what_it_printed_stays(client) {
-    const endless = "import time\nprint('begun')\nwhile True:\n    time.sleep(0.01)";
-    const thread = await client.beta.threads.create(ask(endless));
-    const assistant = await actor(client, "obey", { type: "code_interpreter" });
-    const stream = client.beta.threads.runs.stream(thread.id, { assistant_id: assistant.id });
-    stream.on("toolCallDelta", async (delta) => {
-      if (delta.code_interpreter?.outputs?.some((output) => output.logs === "begun\n")) {
-        await client.beta.threads.runs.cancel(stream.currentRun().id, { thread_id: thread.id });
-      }
+  async a_search_is_heard_and_its_answer_is_cited(client) {
+    const up = async (name, words) =>
+      (await client.files.create({ file: await toFile(Buffer.from(words), name), purpose: "assistants" })).id;
+    const refunds = await up("handbook.md", "Refunds are paid within thirty days.\n");
+    const bicycles = await up("parking.txt", "Bicycles are parked behind the house.\n");
+    const assistant = await client.beta.assistants.create({
+      model: "puppet", instructions: "play: search", tools: [{ type: "file_search" }],
+      tool_resources: { file_search: { vector_stores: [{ file_ids: [refunds] }] } },
     });
-    const [step] = await stream.finalRunSteps();
-    assert.equal(step.status, "cancelled");
-    const [call] = step.step_details.tool_calls;
-    assert.deepEqual(call.code_interpreter, { input: endless, outputs: [{ type: "logs", logs: "begun\n" }] });
+    const attachments = [{ file_id: bicycles, tools: [{ type: "file_search" }] }];
+    const thread = await client.beta.threads.create({ messages: [{ role: "user", content: "Well?", attachments }] });
+    const content = "step_details.tool_calls[*].file_search.results[*].content";
+    const stream = client.beta.threads.runs.stream(thread.id, { assistant_id: assistant.id, include: [content] });
+    const heard = { calls: {}, annotations: [] };
+    stream.on("toolCallDone", (call) => (heard.calls[call.id] = call));
+    stream.on("textDelta", (delta) => heard.annotations.push(...(delta.annotations ?? [])));
+    const [message] = await stream.finalMessages();
+    const { value, annotations } = message.content[0].text;
+    assert.deepEqual(annotations.map((note) => note.type), ["file_citation", "file_citation"]);
+    assert.deepEqual(annotations.map((note) => note.file_citation.file_id).sort(), [refunds, bicycles].sort());
+    // Offsets count characters, not the halves that JavaScript counts.
+    const characters = [...value];
+    for (const note of annotations) {
+      assert.equal(characters.slice(note.start_index, note.end_index).join(""), note.text);
+    }
+    assert.deepEqual(heard.annotations.map(({ index, ...note }) => note), annotations);
+    const [step] = (await stream.finalRunSteps()).filter((one) => one.type === "tool_calls");
     const where = { thread_id: step.thread_id, run_id: step.run_id };
-    assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, where), step);
+    assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, { ...where, include: [content] }), step);
+    const { results } = step.step_details.tool_calls[0].file_search;
+    assert.deepEqual(results.map((result) => result.file_name).sort(), ["handbook.md", "parking.txt"]);
+    assert.match(results.map((result) => result.content[0].text).join(" "), /thirty days/);
+    const bare = await client.beta.threads.runs.steps.retrieve(step.id, where);
+    assert.equal(bare.step_details.tool_calls[0].file_search.results[0].content, undefined);
+  },
+
+  async a_file_comes_in_parts(client) {
+    const { uploads, files } = client;
+    const upload = await uploads.create({
+      filename: "letters.txt", bytes: 6, mime_type: "text/plain", purpose: "assistants",
+    });
+    const second = await uploads.parts.create(upload.id, { data: await toFile(Buffer.from("def"), "part") });
+    const first = await uploads.parts.create(upload.id, { data: await toFile(Buffer.from("abc"), "part") });
+    const done = await uploads.complete(upload.id, { part_ids: [first.id, second.id] });
+    assert.deepEqual([done.status, done.file.filename, done.file.bytes], ["completed", "letters.txt", 6]);
+    assert.equal(await (await files.content(done.file.id)).text(), "abcdef");
+    await files.delete(done.file.id);
+    const other = await uploads.create({
+      filename: "a.txt", bytes: 6, mime_type: "text/plain", purpose: "assistants",
+    });
+    assert.equal((await uploads.cancel(other.id)).status, "cancelled");
   },
 
   async refusals_are_the_right_classes(client) {

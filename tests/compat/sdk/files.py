@@ -1,6 +1,8 @@
-"""Files, images by URL and by file, attachments and tool_resources."""
+"""Files, also in parts, images by URL and by file, attachments and tool_resources."""
 
 from __future__ import annotations
+
+import hashlib
 
 from openai import BadRequestError, NotFoundError, OpenAI
 
@@ -29,6 +31,55 @@ def a_file_is_kept_and_given_back(client: OpenAI) -> None:
         assert error.param == "id"
     else:
         raise AssertionError("the file is still there")
+
+
+@scenario
+def a_file_comes_in_parts(client: OpenAI) -> None:
+    data = b"0123456789" * 100_000
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    done = client.uploads.upload_file_chunked(
+        file=data,
+        filename="numbers.txt",
+        bytes=len(data),
+        mime_type="text/plain",
+        purpose="assistants",
+        part_size=300_000,
+        md5=md5,
+    )
+    assert (done.status, done.object, done.bytes) == ("completed", "upload", len(data))
+    assert done.file is not None
+    assert client.files.retrieve(done.file.id) == done.file
+    assert (done.file.filename, done.file.bytes, done.file.purpose) == ("numbers.txt", len(data), "assistants")
+    assert client.files.content(done.file.id).read() == data
+    client.files.delete(done.file.id)
+
+
+@scenario
+def an_upload_goes_step_by_step_and_can_be_cancelled(client: OpenAI) -> None:
+    upload = client.uploads.create(filename="a.txt", bytes=6, mime_type="text/plain", purpose="assistants")
+    assert (upload.status, upload.file) == ("pending", None)
+    second = client.uploads.parts.create(upload.id, data=b"def")
+    first = client.uploads.parts.create(upload.id, data=b"abc")
+    assert (first.object, first.upload_id) == ("upload.part", upload.id)
+    try:
+        client.uploads.complete(upload.id, part_ids=[first.id])
+    except BadRequestError as error:
+        assert "3 bytes" in error.message
+        assert error.param == "part_ids"
+    else:
+        raise AssertionError("half of a file was taken")
+    done = client.uploads.complete(upload.id, part_ids=[first.id, second.id])
+    assert done.file is not None
+    assert client.files.content(done.file.id).read() == b"abcdef"
+    other = client.uploads.create(filename="b.txt", bytes=6, mime_type="text/plain", purpose="assistants")
+    assert client.uploads.cancel(other.id).status == "cancelled"
+    try:
+        client.uploads.parts.create(other.id, data=b"abc")
+    except BadRequestError as error:
+        assert "cancelled" in error.message
+    else:
+        raise AssertionError("a cancelled upload takes parts")
+    client.files.delete(done.file.id)
 
 
 @scenario

@@ -13,7 +13,9 @@ from openai.types.beta.threads.run_submit_tool_outputs_params import ToolOutput
 
 Scenario: TypeAlias = Callable[[OpenAI], None] | Callable[[AsyncOpenAI], Awaitable[None]]
 
-_MODULES = ("objects", "lists", "polling", "streaming", "refusals", "files", "code", "asynchronous")
+_MODULES = (
+    "objects", "lists", "polling", "streaming", "refusals", "files", "code", "stores", "search", "asynchronous",
+)  # fmt: skip
 _found: dict[str, Scenario] = {}
 
 GET_WEATHER: FunctionToolParam = {

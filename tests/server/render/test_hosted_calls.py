@@ -21,6 +21,7 @@ from agentrt.engine.message import (
     ImageFilePart,
     Logs,
     MadeFile,
+    SearchCandidate,
     SearchHit,
     SearchShown,
     TextPart,
@@ -262,6 +263,64 @@ def test_calls_of_all_kinds_in_one_turn_keep_to_their_places() -> None:
     streamed = joined(shown, "run.step")["step_details"]["tool_calls"]
     assert [call["type"] for call in streamed] == ["file_search", "code_interpreter", "function"]
     assert streamed[0]["file_search"] == {}
+
+
+SEARCHED = SearchShown(
+    hits=(SearchHit(file_id="file-3", file_name="a.txt", score=0.5, text="found", marker="【4:0†source】", page=2),),
+    ranker="default_2024_08_21",
+    score_threshold=0.25,
+    queries=("x",),
+    candidates=(
+        SearchCandidate(
+            file_id="file-3", file_name="a.txt", score=0.5, fate="kept", store_id="vs_1", chunk=1, page=2, start=5,
+            end=9,
+            keyword_score=3.5, fused_score=0.4, fused_rank=1, rank=1, words=("x",), marker="【4:0†source】",
+        ),
+        SearchCandidate(file_id="file-4", file_name="b.txt", score=0.1, fate="below_threshold", rank=2),
+    ),
+    n_candidates=7,
+    n_tokens=30,
+    budget_tokens=4_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("with_content", [False, True])
+def test_a_search_shows_its_results_with_their_text_where_it_was_asked_for(with_content: bool) -> None:
+    events = [
+        *opening(*HOSTED),
+        *called(ToolCall("call_1", "file_search", '{"queries": ["x"]}')),
+        *returned(ToolResult("call_1", "found", shown=SEARCHED)),
+    ]
+    shown = rendered(events, StreamRenderer(with_content=with_content))
+    (call,) = last(shown, "run.step.completed")["step_details"]["tool_calls"]
+
+    result = {"file_id": "file-3", "file_name": "a.txt", "score": 0.5}
+    if with_content:
+        result["content"] = [{"type": "text", "text": "found"}]
+    ranking = {"ranker": "default_2024_08_21", "score_threshold": 0.25}
+    assert call["file_search"] == {"ranking_options": ranking, "results": [result]}
+    account = call["agentrt"]
+    kept, dropped = account.pop("candidates")
+    assert account == {
+        "queries": ["x"], "tokens": 30, "budget_tokens": 4_000, "vector_model": None, "total_candidates": 7,
+    }  # fmt: skip
+    assert kept == {
+        "vector_store_id": "vs_1", "file_id": "file-3", "filename": "a.txt", "chunk_index": 1, "page": 2,
+        "start_index": 5, "end_index": 9, "keyword_score": 3.5, "vector_score": None, "fused_score": 0.4,
+        "fused_rank": 1, "rerank_score": None, "score": 0.5, "rank": 1, "matched_terms": ["x"], "outcome": "kept",
+        "marker": "【4:0†source】",
+    }  # fmt: skip
+    assert (dropped["outcome"], dropped["page"], dropped["marker"]) == ("below_threshold", None, None)
+    # What is stored is shown alike.
+    run = fold(event for event in events[:-1])
+    assert run.tool_step is not None
+    step = RunStep(
+        id="step_1", project="default", thread_id="thread_1", run_id="run_1", assistant_id="asst_1", pos=1, turn_pos=1,
+        type="tool_calls", created_at=102, calls=calls_json(run.tool_step),
+    )  # fmt: skip
+    details: Any = render_step(step, with_content=with_content)["step_details"]
+    (stored,) = details["tool_calls"]
+    assert stored["file_search"] == call["file_search"]
 
 
 @pytest.mark.parametrize("arguments", ["print(1)\nprint(2)", '{"code": "print(1)\nprint(2)"}'])

@@ -1,0 +1,183 @@
+"""Vectors of one store in memory, and the nearest to a question's. The home of numpy, imported when there are some.
+
+Few are kept as they are; of many, one bit for each dimension, and the nearest 400 by those are looked at closely:
+1-bit codes of 100,000 vectors with 384 dimensions are 5 MB in place of 146, 5 ms in place of 14, and find 98 % of the
+same ten (2-core VM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from agentrt.store.search_vectors import StoredVector
+from agentrt.store.segment_ids import FILE_SHIFT, chunks_of_segment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+EXACT_FLOATS: Final = 20_000 * 384
+"""Vectors of so many numbers together (30 MB) are kept as they are."""
+
+_LOOKED_AT: Final = 400
+
+Fetch: TypeAlias = Callable[[Sequence[int]], Iterable[StoredVector]]
+"""The stored vectors of some segments."""
+
+
+def pack(vector: Sequence[float]) -> bytes:
+    """A vector as it is stored: of length 1, as little-endian half-precision floats."""
+    import numpy as np
+
+    unit = _unit(np.asarray(vector, dtype=np.float32).reshape(1, -1))[0]
+    data: bytes = unit.astype("<f2").tobytes()
+    return data
+
+
+class VectorIndex:
+    """The vectors that one model has made for one store. Not changed once made.
+
+    exact_up_to: so many are kept as they are; None for EXACT_FLOATS in all.
+    """
+
+    def __init__(self, vectors: Sequence[StoredVector], *, exact_up_to: int | None = None) -> None:
+        import numpy as np
+
+        segments = np.array([vector.segment_id for vector in vectors], dtype=np.int64)
+        self._set(segments, _matrix(vectors), None, exact_up_to)
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes."""
+        kept = self._matrix if self._matrix is not None else self._codes
+        return self._segments.nbytes + (0 if kept is None else kept.nbytes)
+
+    def changed(self, *, without: Set[int], added: Sequence[StoredVector]) -> VectorIndex:
+        """The same without the vectors of some files (by their keys), and with others."""
+        import numpy as np
+
+        kept = np.flatnonzero(~np.isin(self._segments >> FILE_SHIFT, np.fromiter(without, np.int64)))
+        segments = np.concatenate(
+            [self._segments[kept], np.array([vector.segment_id for vector in added], dtype=np.int64)]
+        )
+        new = _matrix(added)
+        index = VectorIndex.__new__(VectorIndex)
+        if self._codes is not None:
+            codes = [self._codes[kept], *([_codes(new)] if added else [])]
+            index._set(segments, None, np.concatenate(codes), self._exact_up_to)
+        elif self._matrix is not None and len(kept):
+            matrix = [self._matrix[kept], *([new] if added else [])]
+            index._set(segments, np.concatenate(matrix), None, self._exact_up_to)
+        else:
+            index._set(segments, new, None, self._exact_up_to)
+        return index
+
+    def _set(
+        self,
+        segments: NDArray[np.int64],
+        matrix: NDArray[np.float32] | None,
+        codes: NDArray[np.uint8] | None,
+        exact_up_to: int | None,
+    ) -> None:
+        self._segments = segments
+        self._exact_up_to = exact_up_to
+        self._matrix = matrix
+        self._codes = codes
+        if matrix is not None:
+            most = EXACT_FLOATS // max(1, matrix.shape[1]) if exact_up_to is None else exact_up_to
+            if len(segments) > most:
+                self._matrix, self._codes = None, _codes(matrix)
+
+    def search(
+        self,
+        query: Sequence[float],
+        *,
+        n: int,
+        fetch: Fetch,
+        hidden: Set[int] = frozenset(),
+        files: Set[int] | None = None,
+    ) -> dict[int, float]:
+        """The n chunks (by their ids) with the nearest vectors, and their cosines: of each its nearest window.
+
+        hidden, files: the keys of files not to look in, and to look in (None: all). Raises ValueError when the
+        question's vector has another dimension.
+        """
+        import numpy as np
+
+        if not len(self):
+            return {}
+        question = _unit(np.asarray(query, dtype=np.float32).reshape(1, -1))[0]
+        places = self._places(hidden, files)
+        if self._matrix is not None:
+            matrix = self._matrix if places is None else self._matrix[places]
+            segments = self._segments if places is None else self._segments[places]
+            cosines = matrix @ question
+            # A segment may be in two chunks, a chunk may have many windows: the best n chunks are among these.
+            nearest = _largest(cosines, _LOOKED_AT)
+            return _best_chunks(segments[nearest].tolist(), cosines[nearest].tolist(), n)
+        near = self._nearest_codes(question, places)
+        vectors = list(fetch(np.unique(near).tolist()))
+        if not vectors:
+            return {}
+        cosines = _matrix(vectors) @ question
+        return _best_chunks([vector.segment_id for vector in vectors], cosines.tolist(), n)
+
+    def _places(self, hidden: Set[int], files: Set[int] | None) -> NDArray[np.intp] | None:
+        """Which rows may be found; None for all."""
+        import numpy as np
+
+        if files is None and not hidden:
+            return None
+        keys = self._segments >> FILE_SHIFT
+        if files is None:
+            return np.flatnonzero(~np.isin(keys, np.fromiter(hidden, np.int64)))
+        return np.flatnonzero(np.isin(keys, np.fromiter(files - hidden, np.int64)))
+
+    def _nearest_codes(self, question: NDArray[np.float32], places: NDArray[np.intp] | None) -> NDArray[np.int64]:
+        import numpy as np
+
+        assert self._codes is not None
+        codes = self._codes if places is None else self._codes[places]
+        segments = self._segments if places is None else self._segments[places]
+        different = np.bitwise_count(np.bitwise_xor(codes, np.packbits(question > 0))).sum(axis=1, dtype=np.int32)
+        return segments[_largest(-different, _LOOKED_AT)]
+
+
+def _matrix(vectors: Sequence[StoredVector]) -> NDArray[np.float32]:
+    import numpy as np
+
+    data = np.frombuffer(b"".join(vector.vector for vector in vectors), dtype="<f2")
+    return data.reshape(len(vectors), -1).astype(np.float32) if vectors else np.empty((0, 0), np.float32)
+
+
+def _codes(matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
+    import numpy as np
+
+    return np.packbits(matrix > 0, axis=1)
+
+
+def _unit(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return (matrix / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def _largest(values: NDArray[Any], n: int) -> NDArray[np.intp]:
+    """The places of the n largest, in no order."""
+    import numpy as np
+
+    return np.arange(len(values)) if n >= len(values) else np.argpartition(values, -n)[-n:]
+
+
+def _best_chunks(segments: Sequence[int], cosines: Sequence[float], n: int) -> dict[int, float]:
+    best: dict[int, float] = {}
+    for segment, cosine in zip(segments, cosines, strict=True):
+        for chunk in chunks_of_segment(segment):
+            if cosine > best.get(chunk, -2.0):
+                best[chunk] = cosine
+    return dict(sorted(best.items(), key=lambda item: (-item[1], item[0]))[:n])

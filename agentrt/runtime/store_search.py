@@ -1,0 +1,204 @@
+"""StoreSearch: the one way to search vector stores, for the API, for runs and for the command line.
+
+How passages are found and ranked is in retrieval/; here is what needs waiting: rewriting, embedding, reranking.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from agentrt.clock import Clock
+from agentrt.errors import ModelError
+from agentrt.retrieval.filters import Filter
+from agentrt.retrieval.search import Candidate, Found, Question, Result, SearchOptions, search
+from agentrt.runtime.vector_cache import VectorCache
+from agentrt.runtime.vector_stores import refuse_expired
+from agentrt.runtime.vectors.questions import Embedded, QuestionVectors
+from agentrt.store.database import Store, Tx
+from agentrt.store.embedded_files import serving_models
+from agentrt.store.vector_stores import find_vector_store, is_touch_due, touch_vector_stores
+
+log = logging.getLogger(__name__)
+
+Rewrite: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
+"""Questions → as many queries, in their order. Never fails: at worst they are the same."""
+
+RERANKED: Final = 50
+"""How many of the best passages a reranker looks at."""
+
+
+class Reranker(Protocol):
+    """What reads a question beside each passage."""
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
+        """How well each passage answers, from 0 to 1, in their order. Raises ModelError."""
+        ...
+
+
+class StoreQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is searched for. queries: each is answered, a passage counts by the one that it answers best.
+
+    rewrites: whether they are put into the words of documents first. reranks: whether more is looked at than the words
+    and the meaning of each passage. explains: whether the candidates that are no results are told of.
+    """
+
+    queries: tuple[str, ...]
+    limit: int = 10
+    score_threshold: float = 0.0
+    filter: Filter | None = None
+    rewrites: bool = False
+    reranks: bool = True
+    explains: bool = False
+
+
+class JudgedCandidate(msgspec.Struct, frozen=True):
+    """A candidate, and what the reranker said of it; None: it did not look. Its rank and fate are the final ones."""
+
+    candidate: Candidate
+    rerank_score: float | None = None
+
+
+class StoreAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """queries: those that were searched for. results: the best first. candidates: likewise, when asked for.
+
+    vector_model: the model whose vectors were compared (several stores may have several); None: words only.
+    why_no_vectors: what kept the vectors of a store from being compared; None when it has none, or nothing has.
+    """
+
+    queries: tuple[str, ...]
+    results: list[Result]
+    candidates: list[JudgedCandidate]
+    vector_model: str | None = None
+    why_no_vectors: str | None = None
+
+
+class StoreSearch:
+    """Searches vector stores. Whatever of vectors and reranker is None, or fails, is done without.
+
+    rewrite: what is done with queries that shall be rewritten, unless a search brings its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        rewrite: Rewrite,
+        vectors: QuestionVectors | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._rewrite = rewrite
+        self._questions = vectors
+        self._reranker = reranker
+        self._vectors = VectorCache()
+
+    async def search(
+        self, project: str, store_ids: Sequence[str], asked: StoreQuery, *, rewrite: Rewrite | None = None
+    ) -> StoreAnswer:
+        """Search stores as if they were one; they count as used. rewrite: in place of the one given at the start.
+
+        Raises NotFoundError, InvalidRequestError for a store that has expired.
+        """
+
+        def look(tx: Tx) -> set[str]:
+            self._check(tx, project, store_ids)
+            return serving_models(tx, store_ids)
+
+        # Before anything is paid for: a store that nobody may search, or without vectors.
+        models = await self._store.read(look)
+        queries = asked.queries
+        if asked.rewrites:
+            queries = tuple(await (rewrite or self._rewrite)(queries))
+        embedded = await self._embed(queries, sorted(models))
+        reranker = self._reranker if asked.reranks else None
+        options = SearchOptions(
+            limit=asked.limit if reranker is None else max(RERANKED, asked.limit),
+            score_threshold=asked.score_threshold if reranker is None else 0.0,
+            filter=asked.filter,
+            rewards_pairs=asked.reranks,
+            is_explained=asked.explains,
+        )
+
+        nearest = self._vectors.nearest if embedded.models else None
+
+        def read(tx: Tx) -> tuple[Found, bool]:
+            is_due = self._check(tx, project, store_ids)
+            return search(tx, store_ids, embedded.questions, options, nearest), is_due
+
+        found, is_touch_due = await self._store.read_long(read)
+        if is_touch_due:
+            await self._store.write(lambda tx: touch_vector_stores(tx, set(store_ids), now=self._clock.now()))
+        judged = None if reranker is None else await _rerank(reranker, queries, found, asked)
+        if judged is None:
+            judged = _cut(found, asked)
+        return StoreAnswer(
+            queries=queries,
+            results=judged[0],
+            candidates=judged[1],
+            vector_model=", ".join(embedded.models) or None,
+            why_no_vectors=embedded.why_not,
+        )
+
+    def _check(self, tx: Tx, project: str, store_ids: Sequence[str]) -> bool:
+        """Whether the stores' use has to be written down; most of the time it was a moment ago."""
+        now = self._clock.now()
+        stores = [find_vector_store(tx, project, store_id) for store_id in store_ids]
+        for found in stores:
+            refuse_expired(found, now=now)
+        return any(is_touch_due(found, now=now) for found in stores)
+
+    async def _embed(self, queries: Sequence[str], models: Sequence[str]) -> Embedded:
+        if self._questions is None:
+            return Embedded([Question(query) for query in queries])
+        return await self._questions.embed(queries, models)
+
+
+Judged: TypeAlias = tuple[list[Result], list[JudgedCandidate]]
+
+
+def _cut(found: Found, asked: StoreQuery) -> Judged:
+    """What was found, as asked for; a reranker that failed has left more of it."""
+    results = [result for result in found.results if result.score >= asked.score_threshold][: asked.limit]
+    kept = {(result.file.key, result.ord) for result in results}
+    return results, [JudgedCandidate(_with_fate(candidate, kept, asked)) for candidate in found.candidates]
+
+
+async def _rerank(reranker: Reranker, queries: Sequence[str], found: Found, asked: StoreQuery) -> Judged | None:
+    """The results in the reranker's order, with its scores; None when it fails."""
+    texts = [result.passage.lead + result.passage.text for result in found.results]
+    if not texts:
+        return None
+    scores = [0.0] * len(texts)
+    try:
+        for query in queries:
+            said = await reranker.rerank(query, texts)
+            scores = [max(old, min(1.0, max(0.0, new))) for old, new in zip(scores, said, strict=True)]
+    except ModelError as error:
+        log.warning("search.not_reranked", extra={"error": error.code, "status": error.http_status})
+        return None
+    order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
+    ranked = [replace(found.results[i], score=scores[i]) for i in order]
+    results = [result for result in ranked if result.score >= asked.score_threshold][: asked.limit]
+    kept = {(result.file.key, result.ord) for result in results}
+    score_of = {(result.file.key, result.ord): result.score for result in ranked}
+    places = {place: i for i, place in enumerate(score_of)}
+    judged: list[JudgedCandidate] = []
+    # Those that it looked at come first, in its order; the others stay behind them in theirs.
+    for candidate in sorted(found.candidates, key=lambda c: places.get((c.file.key, c.ord), len(places) + c.rank)):
+        score = score_of.get((candidate.file.key, candidate.ord))
+        seen = candidate if score is None else replace(candidate, score=score)
+        judged.append(JudgedCandidate(replace(_with_fate(seen, kept, asked), rank=len(judged) + 1), score))
+    return results, judged
+
+
+def _with_fate(candidate: Candidate, kept: set[tuple[int, int]], asked: StoreQuery) -> Candidate:
+    if candidate.fate != "kept" or (candidate.file.key, candidate.ord) in kept:
+        return candidate
+    return replace(candidate, fate="below_threshold" if candidate.score < asked.score_threshold else "beyond_limit")

@@ -1,0 +1,177 @@
+"""The Library of the API's vector stores: those of a run's assistant and of its thread, at most one each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from agentrt.clock import Clock
+from agentrt.engine.message import JsonObject, SearchCandidate, SearchShown
+from agentrt.engine.spec import RunSpec
+from agentrt.retrieval.search import Result
+from agentrt.runtime.search_library import MAX_NAMED_FILES, Catalogue, Findings, FoundPassage
+from agentrt.runtime.search_markers import Ref, find_marks
+from agentrt.runtime.search_words import short_name
+from agentrt.runtime.store_search import JudgedCandidate, StoreQuery, StoreSearch
+from agentrt.runtime.vector_stores import refuse_expired
+from agentrt.store.database import Store, Tx
+from agentrt.store.searchable import UnreadyFile, list_calls, list_file_names, list_unready_files
+from agentrt.store.threads import find_thread
+from agentrt.store.vector_stores import VectorStore, load_vector_store
+
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
+_MAX_UNREADY: Final = 10
+_MAX_WHY_CHARS: Final = 200
+_MAX_WORDS: Final = 16
+_MAX_WORD_CHARS: Final = 40
+
+
+class StoredLibrary:
+    """See Library."""
+
+    def __init__(self, store: Store, clock: Clock, search: StoreSearch, *, project: str, thread_id: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._search = search
+        self._project = project
+        self._thread_id = thread_id
+
+    async def look(self, spec: RunSpec) -> Catalogue:
+        """See Library.look."""
+        return await self._store.read(lambda tx: self._look(tx, spec))
+
+    async def settle(self, catalogue: Catalogue, *, timeout_s: float) -> tuple[str, ...]:
+        """See Library.settle."""
+        until, pause_s = self._clock.monotonic() + timeout_s, _FIRST_PAUSE_S
+        while True:
+            unready = await self._store.read(lambda tx: _unready(tx, catalogue.awaited))
+            left_s = until - self._clock.monotonic()
+            if left_s <= 0 or all(file.is_failed for file in unready):
+                return _missing(unready)
+            await self._clock.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+
+    async def search(
+        self,
+        catalogue: Catalogue,
+        queries: Sequence[str],
+        *,
+        limit: int,
+        score_threshold: float,
+        max_candidates: int,
+    ) -> Findings:
+        """See Library.search."""
+        asked = StoreQuery(queries=tuple(queries), limit=limit, score_threshold=score_threshold, explains=True)
+        found = await self._search.search(self._project, catalogue.store_ids, asked)
+        passages = [_passage(result) for result in found.results]
+        # The assistant's store and the thread's may hold the same file.
+        each = {passage.key: passage for passage in reversed(passages)}
+        return Findings(
+            passages=[each.pop(passage.key) for passage in passages if passage.key in each],
+            candidates=[_candidate(judged) for judged in found.candidates[:max_candidates]],
+            n_candidates=len(found.candidates),
+            vector_model=found.vector_model,
+        )
+
+    async def sources(self, catalogue: Catalogue, numbers: Collection[int]) -> Mapping[Ref, str]:
+        """See Library.sources: from the steps of the runs at these positions of the thread."""
+        calls = await self._store.read(
+            lambda tx: [call for number in numbers for call in list_calls(tx, self._thread_id, number)]
+        )
+        return {ref: file_id for call in calls for ref, file_id in _shown(call).items()}
+
+    def _look(self, tx: Tx, spec: RunSpec) -> Catalogue:
+        thread = find_thread(tx, self._project, self._thread_id)
+        own, theirs = _store_ids(thread.tool_resources), _store_ids(spec.tool_resources)
+        stores = {store.id: store for store_id in (*own, *theirs) if (store := self._vector_store(tx, store_id))}
+        now = self._clock.now()
+        open_ids = [store_id for store_id, store in stores.items() if not store.is_expired(now)]
+        for store_id in own:
+            if store_id in stores:
+                refuse_expired(stores[store_id], now=now)
+        names = [name for store_id in open_ids for name in list_file_names(tx, store_id, limit=MAX_NAMED_FILES + 1)]
+        distinct = tuple(dict.fromkeys(names))
+        return Catalogue(
+            number=spec.position,
+            store_ids=tuple(open_ids),
+            awaited=tuple(store_id for store_id in own if store_id in open_ids),
+            file_names=distinct[:MAX_NAMED_FILES],
+            has_more=len(distinct) > MAX_NAMED_FILES,
+            notes=tuple(
+                f"Vector store {store_id} of the assistant has expired; its files cannot be searched."
+                for store_id in stores
+                if store_id not in open_ids
+            ),
+        )
+
+    def _vector_store(self, tx: Tx, store_id: str) -> VectorStore | None:
+        """None when it was deleted since."""
+        store = load_vector_store(tx, store_id)
+        return store if store is not None and store.project == self._project else None
+
+
+def _store_ids(resources: JsonObject) -> tuple[str, ...]:
+    search = resources.get("file_search")
+    store_ids = search.get("vector_store_ids") if isinstance(search, dict) else None
+    return tuple(item for item in store_ids if isinstance(item, str)) if isinstance(store_ids, list) else ()
+
+
+def _unready(tx: Tx, store_ids: Sequence[str]) -> list[UnreadyFile]:
+    return [file for store_id in store_ids for file in list_unready_files(tx, store_id, limit=_MAX_UNREADY)]
+
+
+def _missing(unready: Sequence[UnreadyFile]) -> tuple[str, ...]:
+    """What a model is told of files that were not searched in."""
+    waiting = ", ".join(short_name(file.name) for file in unready if not file.is_failed)
+    notes = [f"Not searched, because they are still being indexed: {waiting}."] if waiting else []
+    for file in unready:
+        if file.is_failed:
+            why = " ".join(file.why.split())[:_MAX_WHY_CHARS]
+            notes.append(f"{short_name(file.name)} could not be read{f': {why}' if why else '.'}")
+    return tuple(notes)
+
+
+def _passage(result: Result) -> FoundPassage:
+    passage = result.passage
+    return FoundPassage(
+        file_id=result.file.file_id,
+        file_name=result.file.filename,
+        text=f"{passage.lead}{passage.text}",
+        score=result.score,
+        page=passage.page,
+        start=passage.start,
+        end=passage.end,
+    )
+
+
+def _candidate(judged: JudgedCandidate) -> SearchCandidate:
+    candidate = judged.candidate
+    return SearchCandidate(
+        file_id=candidate.file.file_id,
+        file_name=candidate.file.filename,
+        fate=candidate.fate,
+        store_id=candidate.file.store_id,
+        chunk=candidate.ord,
+        page=candidate.page,
+        start=candidate.start,
+        end=candidate.end,
+        keyword_score=candidate.keyword_score,
+        vector_score=candidate.vector_score,
+        fused_score=candidate.fused_score,
+        fused_rank=candidate.fused_rank,
+        rerank_score=judged.rerank_score,
+        score=candidate.score,
+        rank=candidate.rank,
+        words=tuple(word[:_MAX_WORD_CHARS] for word in candidate.words[:_MAX_WORDS]),
+    )
+
+
+def _shown(call: Mapping[str, Any]) -> dict[Ref, str]:
+    """The passages that a stored call showed: which one is of which file."""
+    if call.get("type") != "file_search" or not isinstance(call.get("shown"), dict):
+        return {}
+    hits = msgspec.convert(call["shown"], SearchShown).hits
+    return {ref: hit.file_id for hit in hits for mark in find_marks(hit.marker) for ref in mark.refs}

@@ -1,0 +1,78 @@
+"""QuestionVectors: the vectors of questions, by whichever models the stores are searched by."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from agentrt.errors import ModelError
+from agentrt.models.embeddings import Embedder, Vector
+from agentrt.retrieval.search import Question
+
+log = logging.getLogger(__name__)
+
+WITHIN_S: Final = 10.0
+"""How long somebody who searches waits for the embedding model; after that, words must do."""
+
+_REMEMBERED: Final = 1000
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """questions: with a vector by every model that has made one. models: those. why_not: what kept another from it."""
+
+    questions: list[Question]
+    models: tuple[str, ...] = ()
+    why_not: str | None = None
+
+
+class QuestionVectors:
+    """Embeds questions, and remembers the last ones. find: the embedder whose vectors have that name, if there is."""
+
+    def __init__(self, find: Callable[[str], Embedder | None]) -> None:
+        self._find = find
+        self._remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
+
+    async def embed(self, queries: Sequence[str], models: Sequence[str]) -> Embedded:
+        """Embed queries by models. Never fails: without its vectors, a store is searched by words."""
+        vectors: list[dict[str, Vector]] = [{} for _ in queries]
+        used: list[str] = []
+        why_not: str | None = None
+        for model in models:
+            try:
+                found = await self._by_model(model, queries)
+            except ModelError as error:
+                why_not = error.message
+                log.warning("search.not_embedded", extra={"model": model, "reason": error.reason})
+                continue
+            used.append(model)
+            for own, vector in zip(vectors, found, strict=True):
+                own[model] = vector
+        questions = [Question(query, own) for query, own in zip(queries, vectors, strict=True)]
+        return Embedded(questions, tuple(used), why_not)
+
+    async def _by_model(self, model: str, queries: Sequence[str]) -> list[Vector]:
+        missing = list(dict.fromkeys(query for query in queries if (model, query) not in self._remembered))
+        if missing:
+            for query, vector in zip(missing, await self._ask(model, missing), strict=True):
+                self._remembered[model, query] = vector
+        found = [self._remembered[model, query] for query in queries]
+        for query in queries:
+            self._remembered.move_to_end((model, query))
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found
+
+    async def _ask(self, model: str, queries: Sequence[str]) -> Sequence[Vector]:
+        embedder = self._find(model)
+        if embedder is None:
+            raise ModelError(f"No model in agents.toml makes the vectors of {model}.")
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return await embedder.embed(queries, as_="query")
+        except TimeoutError:
+            raise ModelError(f"The embedding model {model} did not answer within {WITHIN_S:g} s.") from None

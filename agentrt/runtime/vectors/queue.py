@@ -1,0 +1,57 @@
+"""Finds the stores whose files lack vectors, and has somebody make them."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError
+
+from agentrt.clock import Clock
+from agentrt.dispatch.ports import Dispatcher
+from agentrt.store.database import Store, Tx
+from agentrt.store.embedded_files import stores_missing
+from agentrt.store.embedding_cache import purge_cached
+from agentrt.store.jobs import Job, find_job, insert_job
+
+log = logging.getLogger(__name__)
+
+KIND: Final = "vectors"
+"""The kind of a job that gives the files of a store their vectors; its subject is the store."""
+
+LOOK_EVERY_S: Final = 30.0
+PURGE_EVERY_S: Final = 600.0
+
+_KEPT_FOR_S: Final = 30 * 86_400
+_PURGES_AT_ONCE: Final = 50
+
+
+async def queue_missing(store: Store, dispatcher: Dispatcher, *, clock: Clock, model: str) -> None:
+    """Have the vectors of this model made wherever files lack them. One job for each store, whoever looks."""
+    missing = await store.read_long(partial(stores_missing, model=model))
+
+    def write(tx: Tx, store_id: str, project: str) -> bool:
+        job_id = f"job_vectors_{store_id}"
+        if find_job(tx, job_id) is not None:
+            return False
+        now = clock.now()
+        job = Job(id=job_id, kind=KIND, subject_id=store_id, project=project, ready_at=now, touched_at=now)
+        dispatcher.submit(tx, insert_job(tx, job))
+        return True
+
+    for store_id, project in missing:
+        try:
+            is_new = await store.write(partial(write, store_id=store_id, project=project))
+        except IntegrityError:
+            continue  # another process was faster
+        if is_new:
+            log.info("vectors.queued", extra={"store": store_id, "model": model})
+
+
+async def purge_cache(store: Store, *, clock: Clock) -> None:
+    """Forget what was embedded long ago. A few lots at a time: there is no hurry."""
+    until = int(clock.now()) - _KEPT_FOR_S
+    for _ in range(_PURGES_AT_ONCE):
+        if not await store.write(partial(purge_cached, until=until)):
+            return

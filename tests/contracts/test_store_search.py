@@ -1,0 +1,240 @@
+"""Searching stores with everything around it: rewriting, vectors, a reranker; what fails is done without."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from agentrt.errors import InvalidRequestError, ModelError, NotFoundError
+from agentrt.models.embeddings import Purpose
+from agentrt.retrieval.vectors import pack
+from agentrt.runtime.rewriting import rewrite_queries
+from agentrt.runtime.store_search import Rewrite, StoreAnswer, StoreQuery, StoreSearch
+from agentrt.runtime.vectors import questions
+from agentrt.runtime.vectors.questions import QuestionVectors
+from agentrt.store.database import Store, Tx
+from agentrt.store.embedded_files import mark_embedded, serve_if_complete
+from agentrt.store.search_index import find_file_key, open_index
+from agentrt.store.search_vectors import StoredVector, insert_vectors
+from agentrt.store.segment_ids import ids_of_file
+from agentrt.store.vector_stores import find_vector_store, update_vector_store
+from agentrt.testing.clocks import FakeClock
+from agentrt.testing.scripts import ScriptedModel, failure, text
+from tests.contracts.rows import HOME
+from tests.contracts.search_rows import put_file, put_store
+
+TEXTS = {
+    "liver.txt": "The liver makes bile. Cells of the liver store sugar.",
+    "heart.txt": "The heart pumps blood, and the liver cleans it.",
+    "house.txt": "A house has walls and a roof.",
+}
+DAY = 86_400
+
+
+class Embedding:
+    """An embedder for three words. error: what it raises instead."""
+
+    model = "toy"
+    window_tokens = None
+
+    def __init__(self, error: ModelError | None = None) -> None:
+        self.error = error
+        self.hangs = False
+        self.asked: list[str] = []
+
+    async def embed(self, texts: Sequence[str], *, as_: Purpose) -> list[list[float]]:
+        """See Embedder.embed."""
+        if self.error is not None:
+            raise self.error
+        if self.hangs:
+            await asyncio.Event().wait()
+        self.asked += texts
+        return [meaning(text) for text in texts]
+
+
+class Reranking:
+    """A reranker that likes what has a word. error: what it raises instead."""
+
+    def __init__(self, liked: str, error: ModelError | None = None) -> None:
+        self.liked = liked
+        self.error = error
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
+        """See Reranker.rerank."""
+        if self.error is not None:
+            raise self.error
+        return [0.9 if self.liked in passage else 0.2 for passage in passages]
+
+
+def meaning(text: str) -> list[float]:
+    return [float(any(word in text.lower() for word in words)) for words in (("liver",), ("heart", "pulse"), ("roof",))]
+
+
+async def unchanged(queries: Sequence[str]) -> Sequence[str]:
+    return queries
+
+
+def by(embedder: Embedding) -> QuestionVectors:
+    return QuestionVectors({embedder.model: embedder}.get)
+
+
+def searching(
+    store: Store, clock: FakeClock | None = None, rewrite: Rewrite = unchanged, **given: object
+) -> StoreSearch:
+    return StoreSearch(store=store, clock=clock or FakeClock(), rewrite=rewrite, **given)  # type: ignore[arg-type]
+
+
+async def a_store(store: Store, *, embedded: bool = False) -> str:
+    store_id = await put_store(store)
+    for name, passage in TEXTS.items():
+        file = await put_file(store, store_id, passage, name=name)
+        if embedded:
+            await store.write(lambda tx, file=file, passage=passage: embed(tx, store_id, file.id, passage))  # type: ignore[misc]
+    return store_id
+
+
+def embed(tx: Tx, store_id: str, file_id: str, passage: str) -> None:
+    key = find_file_key(tx, store_id, file_id)
+    assert key is not None
+    first, after = ids_of_file(key)
+    sql = f"SELECT id FROM segment WHERE id >= {first} AND id < {after}"
+    ids = [row[0] for row in tx.conn.exec_driver_sql(sql).all()]
+    vectors = [StoredVector(segment, 0, pack(meaning(passage))) for segment in ids]
+    index_key = open_index(tx, store_id)
+    insert_vectors(tx, index_key, "toy", vectors)
+    mark_embedded(tx, index_key, key, "toy")
+    serve_if_complete(tx, index_key, "toy")
+
+
+def names(answer: StoreAnswer) -> list[str]:
+    return [result.file.filename for result in answer.results]
+
+
+async def test_vectors_find_what_has_none_of_the_words(store: Store) -> None:
+    store_id = await a_store(store, embedded=True)
+    asked = StoreQuery(queries=("pulse",), explains=True)
+    plain = await searching(store).search(HOME, [store_id], asked)
+    assert (names(plain), plain.vector_model) == ([], None)
+    embedder = Embedding()
+    found = await searching(store, vectors=by(embedder)).search(HOME, [store_id], asked)
+    assert (names(found)[0], found.vector_model, embedder.asked) == ("heart.txt", "toy", ["pulse"])
+    first = found.candidates[0].candidate
+    assert first.vector_score == pytest.approx(0.707, abs=0.01)
+    assert first.keyword_score is None
+
+
+async def test_an_embedder_that_fails_leaves_the_words(store: Store) -> None:
+    store_id = await a_store(store, embedded=True)
+    search = searching(store, vectors=by(Embedding(ModelError("away"))))
+    found = await search.search(HOME, [store_id], StoreQuery(queries=("roof",)))
+    assert (names(found), found.vector_model, found.why_no_vectors) == (["house.txt"], None, "away")
+
+
+async def test_an_embedder_that_does_not_answer_in_time_leaves_the_words(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "WITHIN_S", 0.01)
+    store_id, embedder = await a_store(store, embedded=True), Embedding()
+    embedder.hangs = True
+    found = await searching(store, vectors=by(embedder)).search(HOME, [store_id], StoreQuery(queries=("roof",)))
+    assert (names(found), found.vector_model) == (["house.txt"], None)
+    assert found.why_no_vectors == "The embedding model toy did not answer within 0.01 s."
+
+
+async def test_a_question_is_embedded_once_and_not_for_a_store_without_vectors(store: Store) -> None:
+    embedder = Embedding()
+    search = searching(store, vectors=by(embedder))
+    await search.search(HOME, [await a_store(store)], StoreQuery(queries=("roof",)))
+    assert embedder.asked == []
+    store_id = await a_store(store, embedded=True)
+    for _ in range(2):
+        await search.search(HOME, [store_id], StoreQuery(queries=("roof", "liver", "roof")))
+    assert embedder.asked == ["roof", "liver"]
+
+
+async def test_vectors_that_came_later_are_seen(store: Store) -> None:
+    store_id = await a_store(store, embedded=True)
+    search, asked = searching(store, vectors=by(Embedding())), StoreQuery(queries=("roof",), limit=1)
+    assert names(await search.search(HOME, [store_id], asked)) == ["house.txt"]
+    file = await put_file(store, store_id, "A roof, a roof, a roof.", name="roof.txt")
+    await store.write(lambda tx: embed(tx, store_id, file.id, "roof"))
+    assert names(await search.search(HOME, [store_id], asked)) == ["roof.txt"]
+
+
+async def test_queries_are_rewritten_when_asked_for(store: Store) -> None:
+    async def rewrite(queries: Sequence[str]) -> Sequence[str]:
+        return [query.replace("casa", "house") for query in queries]
+
+    store_id = await a_store(store)
+    search = searching(store, rewrite=rewrite)
+    assert names(await search.search(HOME, [store_id], StoreQuery(queries=("casa",)))) == []
+    found = await search.search(HOME, [store_id], StoreQuery(queries=("casa",), rewrites=True))
+    assert (names(found), found.queries) == (["house.txt"], ("house",))
+    own = await search.search(HOME, [store_id], StoreQuery(queries=("casa",), rewrites=True), rewrite=unchanged)
+    assert own.queries == ("casa",)
+
+
+async def test_a_model_rewrites_line_by_line_and_its_nonsense_is_left_out() -> None:
+    asked = ["How do I\nget leave?", "And sick pay?"]
+    good = ScriptedModel(text("leave application\n\n sick pay rules \n"))
+    assert await rewrite_queries(good, "m", asked) == ["leave application", "sick pay rules"]
+    _, user = good.requests[0].messages
+    assert user.text == "How do I get leave?\nAnd sick pay?"
+    assert await rewrite_queries(ScriptedModel(text("Sure! Here they are:\na\nb")), "m", asked) == asked
+    assert await rewrite_queries(ScriptedModel(failure(ModelError("away"))), "m", asked) == asked
+
+
+async def test_a_reranker_has_the_last_word(store: Store) -> None:
+    store_id = await a_store(store)
+    asked = StoreQuery(queries=("liver",), limit=1, score_threshold=0.5, explains=True)
+    assert names(await searching(store).search(HOME, [store_id], StoreQuery(queries=("liver",)))) == [
+        "liver.txt",
+        "heart.txt",
+    ]
+    search = searching(store, reranker=Reranking("heart"))
+    found = await search.search(HOME, [store_id], asked)
+    assert (names(found), found.results[0].score) == (["heart.txt"], 0.9)
+    told = [(c.candidate.file.filename, c.rerank_score, c.candidate.rank, c.candidate.fate) for c in found.candidates]
+    assert told == [("heart.txt", 0.9, 1, "kept"), ("liver.txt", 0.2, 2, "below_threshold")]
+    assert [c.candidate.fused_rank for c in found.candidates] == [2, 1]
+    without = await search.search(HOME, [store_id], StoreQuery(queries=("liver",), limit=1, reranks=False))
+    assert names(without) == ["liver.txt"]
+
+
+async def test_a_reranker_that_fails_is_done_without(store: Store) -> None:
+    store_id = await a_store(store)
+    search = searching(store, reranker=Reranking("heart", ModelError("away")))
+    found = await search.search(HOME, [store_id], StoreQuery(queries=("liver",), limit=1, explains=True))
+    assert names(found) == ["liver.txt"]
+    assert [c.candidate.fate for c in found.candidates] == ["kept", "beyond_limit"]
+    plain = await searching(store).search(HOME, [store_id], StoreQuery(queries=("liver",), limit=1, explains=True))
+    assert found == plain
+
+
+async def test_a_store_counts_as_used_when_it_is_searched(store: Store) -> None:
+    store_id, clock = await a_store(store), FakeClock()
+    await searching(store, clock).search(HOME, [store_id], StoreQuery(queries=("liver",)))
+    found = await store.read(lambda tx: find_vector_store(tx, HOME, store_id))
+    assert found.last_active_at == clock.now()
+
+
+async def test_an_expired_store_is_not_searched_and_stays_so(store: Store) -> None:
+    store_id, clock = await a_store(store), FakeClock()
+    now = int(clock.now())
+    expiry = {"last_active_at": now, "expires_after_days": 2, "expires_at": now + 2 * DAY}
+    await store.write(lambda tx: update_vector_store(tx, store_id, expiry))
+    search, asked = searching(store, clock), StoreQuery(queries=("liver",))
+    clock.set(now + 2 * DAY - 1)
+    assert len(names(await search.search(HOME, [store_id], asked))) == 2
+    clock.set(now + 4 * DAY)
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError, match="has expired: it was not used for 2 days"):
+            await search.search(HOME, [store_id], asked)
+
+
+async def test_a_store_of_another_project_is_not_found(store: Store) -> None:
+    store_id = await a_store(store)
+    with pytest.raises(NotFoundError):
+        await searching(store).search("other", [store_id], StoreQuery(queries=("liver",)))
