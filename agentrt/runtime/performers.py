@@ -15,14 +15,14 @@ from agentrt.engine.spec import Price, RunSpec
 from agentrt.models.client import ModelClient
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.code_interpreter.sessions import CodeSessions
-from agentrt.runtime.file_search import SearchRunner
+from agentrt.runtime.file_search.stored_library import StoredLibrary
+from agentrt.runtime.file_search.tool import SearchRunner
 from agentrt.runtime.files import Files
 from agentrt.runtime.history import StoredHistory
 from agentrt.runtime.hosted import HostedName, HostedTool
 from agentrt.runtime.models import Models
 from agentrt.runtime.perform import Performer, TokenRatios
 from agentrt.runtime.store_search import StoreSearch
-from agentrt.runtime.stored_library import StoredLibrary
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import Hold, fence
 from agentrt.toolkit.registry import ToolRegistry

@@ -12,7 +12,7 @@ import msgspec
 
 from agentrt.engine.message import SearchCandidate
 from agentrt.engine.spec import RunSpec
-from agentrt.runtime.search_markers import Ref
+from agentrt.runtime.file_search.markers import Ref
 
 MAX_NAMED_FILES: Final = 20
 """So many files a model is told by their names."""

@@ -16,14 +16,14 @@ from agentrt.engine.fold import fold
 from agentrt.engine.message import JsonObject, SearchShown, TextPart, ToolCall, ToolResult
 from agentrt.engine.spec import FileSearchTool, RunSpec, ToolChoice
 from agentrt.errors import UnavailableError
-from agentrt.runtime.file_search import INDEXING_WAIT_S, SearchRunner
-from agentrt.runtime.search_library import Catalogue, Findings
-from agentrt.runtime.search_markers import Ref
-from agentrt.runtime.stored_library import StoredLibrary
+from agentrt.runtime.file_search.library import Catalogue, Findings
+from agentrt.runtime.file_search.markers import Ref
+from agentrt.runtime.file_search.stored_library import StoredLibrary
+from agentrt.runtime.file_search.tool import INDEXING_WAIT_S, SearchRunner
 from agentrt.testing.clocks import FakeClock
 from agentrt.testing.scripts import ScriptedModel, raw_call, text
 from tests.runtime.conftest import World
-from tests.runtime.searching import Librarian, open_librarian, search
+from tests.runtime.file_search.searching import Librarian, open_librarian, search
 
 Open = Callable[..., AbstractAsyncContextManager[World]]
 

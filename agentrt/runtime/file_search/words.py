@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from agentrt.engine.message import JsonObject, SearchHit
 from agentrt.engine.spec import FunctionTool
 from agentrt.retrieval.tokens import estimate_tokens
-from agentrt.runtime.search_library import Catalogue, FoundPassage
-from agentrt.runtime.search_markers import without_marks
+from agentrt.runtime.file_search.library import Catalogue, FoundPassage
+from agentrt.runtime.file_search.markers import without_marks
 from agentrt.runtime.turn import storable
 
 NAME: Final = "file_search"

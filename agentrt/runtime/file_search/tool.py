@@ -1,6 +1,6 @@
 """The file_search tool of a run: queries go to the stores, passages come back, markers in answers become citations.
 
-Where passages come from is a port (search_library.py). What a model reads is search_words.py's.
+Where passages come from is a port (library.py). What a model reads is words.py's.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from agentrt.engine.message import Annotation, Role, SearchCandidate, SearchHit,
 from agentrt.engine.run import Run
 from agentrt.engine.spec import FileSearchTool, FunctionTool, RunSpec
 from agentrt.errors import AgentrtError
+from agentrt.runtime.file_search.library import Catalogue, Findings, FoundPassage, Library
+from agentrt.runtime.file_search.limits import SearchLimits, search_limits
+from agentrt.runtime.file_search.markers import Ref, cite, find_marks, write_marker
+from agentrt.runtime.file_search.queries import read_queries
+from agentrt.runtime.file_search.words import search_function, tell
 from agentrt.runtime.hosted import Piece
-from agentrt.runtime.search_library import Catalogue, Findings, FoundPassage, Library
-from agentrt.runtime.search_limits import SearchLimits, search_limits
-from agentrt.runtime.search_markers import Ref, cite, find_marks, write_marker
-from agentrt.runtime.search_queries import read_queries
-from agentrt.runtime.search_words import search_function, tell
 
 log = logging.getLogger(__name__)
 

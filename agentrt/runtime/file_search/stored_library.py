@@ -11,9 +11,9 @@ from agentrt.clock import Clock
 from agentrt.engine.message import JsonObject, SearchCandidate, SearchShown
 from agentrt.engine.spec import RunSpec
 from agentrt.retrieval.search import Result
-from agentrt.runtime.search_library import MAX_NAMED_FILES, Catalogue, Findings, FoundPassage
-from agentrt.runtime.search_markers import Ref, find_marks
-from agentrt.runtime.search_words import short_name
+from agentrt.runtime.file_search.library import MAX_NAMED_FILES, Catalogue, Findings, FoundPassage
+from agentrt.runtime.file_search.markers import Ref, find_marks
+from agentrt.runtime.file_search.words import short_name
 from agentrt.runtime.store_search import JudgedCandidate, StoreQuery, StoreSearch
 from agentrt.runtime.vector_stores import refuse_expired
 from agentrt.store.database import Store, Tx
