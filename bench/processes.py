@@ -34,6 +34,10 @@ class Process:
         """User and system time so far."""
         return cpu_s(self._process.pid)
 
+    def family_cpu_s(self) -> float:
+        """The same with its children."""
+        return cpu_of_family_s(self._process.pid)
+
     def rss_mb(self) -> float:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024

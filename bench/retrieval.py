@@ -1,207 +1,162 @@
-"""How good search is: nDCG@10, recall@10 and MRR@10 over folders of documents, questions and judgements.
+"""How good search is: nDCG@10, recall@10, MRR@10 over folders of documents, questions, judgements (collections.py).
 
-    python bench/retrieval.py FOLDER [FOLDER ...]
+    python -m bench.retrieval FOLDER [FOLDER ...]                          keywords alone
+    python -m bench.retrieval --minilm FOLDER                              and all-MiniLM-L6-v2 on this machine
+    python -m bench.retrieval --embeddings-url URL --model NAME FOLDER     and any OpenAI-compatible server
 
-A folder has docs.jsonl.gz (id, title, text), queries.jsonl.gz (id, text) and qrels.tsv (question, document, grade).
-Documents are indexed as files of a vector store in a temporary database, as the service does it; a document is where
-its best passage is. Beside it, on the same documents, a plain BM25: words of letters and digits, Snowball stems, a
-short list of stop words for questions, k1 = 1.2, b = 0.75, in numpy. No embedding model: keywords alone.
+A service is started, each document uploaded as a file and attached in batches, each question sent to
+`POST /v1/vector_stores/{id}/search`; a document is where its best passage is. Without an embedding model first, then
+with one: then the explained candidates say what keywords and vectors would have answered alone, and the results are the
+hybrid. Beside them a plain BM25 over whole documents (plain_bm25.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gzip
 import json
-import math
-import re
+import statistics
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import numpy as np
-from Stemmer import Stemmer  # type: ignore[import-not-found]
+from bench.collections import CUT, Collection, Quality, judge, load
+from bench.plain_bm25 import PlainBm25
+from bench.search_service import StoreClient, embedding_config, open_vector_store, search_service
 
-from agentrt.clock import SystemClock
-from agentrt.files.extracted import Extracted
-from agentrt.retrieval.chunk import Chunking
-from agentrt.retrieval.index import index_file, sweep_index
-from agentrt.retrieval.prepare import prepare
-from agentrt.retrieval.search import Question, SearchOptions, search
-from agentrt.store.database import Store, Tx
-from agentrt.store.files import File, insert_file
-from agentrt.store.open import open_store
-from agentrt.store.vector_store_files import VectorStoreFile, attach_files
-from agentrt.store.vector_stores import VectorStore, insert_vector_store
+_PASSAGES: Final = 50
+"""What the API gives at most."""
 
-CUT = 10
-PROJECT = "bench"
-STORE = "vs_bench"
-_WORDS = """a about after all also an and any are as at be been but by can did do does for from had has have how if in
-into is it its more no not of on or other our so some such than that the their them then there these they this to was we
-were what when which who why will with would you your"""
-COMMON = frozenset(_WORDS.split())
+_AT_ONCE: Final = 4
+
+Answers = Mapping[str, Sequence[str]]
+"""Question → documents, the best first."""
 
 
-class Collection(NamedTuple):
-    """documents and questions: id → text; relevant: question → document → grade."""
+class Measured(NamedTuple):
+    """What one service answered, by who answered: `results`, `keywords`, `vectors`; CPU of the service."""
 
-    name: str
-    documents: dict[str, str]
-    questions: dict[str, str]
-    relevant: dict[str, dict[str, int]]
-
-
-class Quality(NamedTuple):
-    """Means over the questions."""
-
-    ndcg: float
-    recall: float
-    mrr: float
+    answers: dict[str, dict[str, list[str]]]
+    indexing_cpu_s: float
+    asking_cpu_s: float
 
 
-def load(folder: Path) -> Collection:
-    relevant: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for line in (folder / "qrels.tsv").read_text().splitlines():
-        fields = line.split("\t")
-        if len(fields) >= 3 and fields[2].lstrip("-").isdigit():
-            relevant[fields[0]][fields[1]] = int(fields[2])
-    documents = {
-        row["id"]: f"{row.get('title') or ''}\n{row['text']}".strip() for row in rows(folder / "docs.jsonl.gz")
+async def measure(collection: Collection, embedding: str, dump: Path | None = None) -> Measured:
+    """Index a collection in a service of its own and ask every question."""
+    with (
+        tempfile.TemporaryDirectory(prefix="agentrt-bench-") as name,
+        search_service(Path(name), embedding=embedding) as (process, url),
+    ):
+        async with open_vector_store(url) as store:
+            before = process.family_cpu_s()
+            await store.put(collection.documents)
+            indexed = process.family_cpu_s()
+            found = await _ask_all(store, collection.questions)
+            cost = indexed - before, process.family_cpu_s() - indexed
+    if dump is not None:
+        dump.write_text(json.dumps({"answers": found, "names": store.names}))
+    answers = {
+        who: {question: rank(answer, store.names) for question, answer in found.items()} for who, rank in _RANKINGS
     }
-    questions = {
-        row["id"]: row["text"] for row in rows(folder / "queries.jsonl.gz") if any(relevant[row["id"]].values())
-    }
-    return Collection(folder.name, documents, questions, dict(relevant))
+    return Measured(answers, *cost)
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            yield {**row, "id": str(row["id"])}
+async def _ask_all(store: StoreClient, questions: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(text: str) -> dict[str, Any]:
+        async with free:
+            return await store.search(text, max_num_results=_PASSAGES, explain=True)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = {question: group.create_task(ask(text)) for question, text in questions.items()}
+    return {question: task.result() for question, task in tasks.items()}
 
 
-def judge(collection: Collection, answers: Mapping[str, Sequence[str]]) -> Quality:
-    """answers: question → documents, the best first."""
-    every = [judge_one(answers[question], collection.relevant[question]) for question in collection.questions]
-    return Quality(*(float(np.mean(column)) for column in zip(*every, strict=True)))
+def _results(answer: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    return list(dict.fromkeys(names[result["file_id"]] for result in answer["data"]))
 
 
-def judge_one(ranking: Sequence[str], grades: Mapping[str, int]) -> Quality:
-    good = {document for document, grade in grades.items() if grade > 0}
-    gains = [grades.get(document, 0) for document in ranking[:CUT]]
-    ideal = sorted(grades.values(), reverse=True)[:CUT]
-    found = [place for place, gain in enumerate(gains, 1) if gain > 0]
-    return Quality(discounted(gains) / discounted(ideal), len(found) / len(good), 1 / found[0] if found else 0.0)
+def _by(score: str, answer: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    candidates = [one for one in answer["explain"]["candidates"] if one[score] is not None]
+    candidates.sort(key=lambda one: -one[score])
+    return list(dict.fromkeys(names[one["file_id"]] for one in candidates))
 
 
-def discounted(gains: Sequence[int]) -> float:
-    return sum(max(0, gain) / math.log2(place + 1) for place, gain in enumerate(gains, 1))
+_RANKINGS: Final = (
+    ("results", _results),
+    ("keywords", lambda answer, names: _by("keyword_score", answer, names)),
+    ("vectors", lambda answer, names: _by("vector_score", answer, names)),
+)
 
 
-class PlainBm25:
-    """The yardstick."""
-
-    def __init__(self, documents: Mapping[str, str]) -> None:
-        self._stem = Stemmer("english").stemWord
-        self._ids = list(documents)
-        counts = [Counter(self._words(text)) for text in documents.values()]
-        lengths = np.array([count.total() for count in counts], dtype=float)
-        self._norm = 1.2 * (1 - 0.75 + 0.75 * lengths / lengths.mean())
-        lists: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        for place, count in enumerate(counts):
-            for word, n in count.items():
-                lists[word].append((place, n))
-        self._lists = {word: np.array(entries) for word, entries in lists.items()}
-
-    def answer(self, question: str) -> list[str]:
-        scores = np.zeros(len(self._ids))
-        for word in self._words(question, is_question=True):
-            if word in self._lists:
-                places, counts = self._lists[word].T
-                idf = math.log(1 + (len(self._ids) - len(places) + 0.5) / (len(places) + 0.5))
-                scores[places] += idf * counts * 2.2 / (counts + self._norm[places])
-        best = np.argsort(-scores, kind="stable")[: 10 * CUT]
-        return [self._ids[place] for place in best if scores[place] > 0]
-
-    def _words(self, text: str, *, is_question: bool = False) -> list[str]:
-        words = re.findall(r"[^\W_]+", text.lower())
-        return [self._stem(word) for word in words if not (is_question and word in COMMON)]
-
-
-async def ours(collection: Collection, folder: Path) -> tuple[dict[str, list[str]], str]:
-    """The answers, and what they cost."""
-    store = await open_store(f"sqlite:///{folder}/bench.db", clock=SystemClock())
+def evaluate(collection: Collection, embedding: str, dump: Path | None) -> dict[str, Quality]:
+    """By who answered, in the order in which they are printed."""
+    plain = PlainBm25(collection.documents)
     began = time.process_time()
-    await store.write(
-        lambda tx: insert_vector_store(tx, VectorStore(id=STORE, project=PROJECT, created_at=1, last_active_at=1))
+    found = {
+        "plain BM25": judge(collection, {q: plain.answer(text, n=CUT) for q, text in collection.questions.items()})
+    }
+    plain_ms = (time.process_time() - began) * 1000 / len(collection.questions)
+    without = asyncio.run(measure(collection, ""))
+    found["keywords, no embedder"] = judge(collection, without.answers["results"])
+    print(
+        f"{collection.name}: {len(collection.documents)} documents, {len(collection.questions)} questions", flush=True
     )
-    for document, text in collection.documents.items():
-        await add(store, document, text)
-    await sweep_index(store, clock=SystemClock())
-    indexed = time.process_time()
-    answers = {question: await ask(store, text) for question, text in collection.questions.items()}
-    asked = time.process_time()
-    await store.close()
+    _print_cost("without an embedder", collection, without)
+    if embedding:
+        with_it = asyncio.run(measure(collection, embedding, dump and dump / f"{collection.name}.json"))
+        found["keywords alone"] = judge(collection, with_it.answers["keywords"])
+        found["vectors alone"] = judge(collection, with_it.answers["vectors"])
+        found["hybrid"] = judge(collection, with_it.answers["results"])
+        _print_cost("with an embedder", collection, with_it)
+    print(f"  plain BM25 asked: {plain_ms:.1f} ms a question (CPU)")
+    print(f"  {'':24}{'nDCG@10':>9}{'recall@10':>11}{'MRR@10':>9}")
+    for name, quality in found.items():
+        print(f"  {name:24}{quality.ndcg:9.4f}{quality.recall:11.4f}{quality.mrr:9.4f}", flush=True)
+    return found
+
+
+def _print_cost(name: str, collection: Collection, measured: Measured) -> None:
+    each = measured.asking_cpu_s * 1000 / len(collection.questions)
     megabytes = sum(map(len, collection.documents.values())) / 1e6
-    each = (asked - indexed) / len(answers) * 1000
-    return answers, f"{megabytes / (indexed - began):.1f} MB/s indexed, {each:.1f} ms a question (CPU)"
+    print(
+        f"  {name}: {measured.indexing_cpu_s / megabytes:.1f} s CPU a MB indexed, {each:.1f} ms a question, explained"
+    )
 
 
-async def add(store: Store, document: str, text: str) -> None:
-    file_id = f"file-{document}"
-
-    def attach(tx: Tx) -> None:
-        file = File(
-            id=file_id,
-            project=PROJECT,
-            created_at=1,
-            filename=f"{document}.txt",
-            size_bytes=1,
-            purpose="assistants",
-            sha256=document,
-        )
-        insert_file(tx, file)
-        attach_files(tx, [VectorStoreFile(store_id=STORE, file_id=file_id, project=PROJECT, created_at=1)])
-
-    await store.write(attach)
-    if text:
-        prepared = prepare(Extracted(text, "text"), Chunking())
-        await index_file(store, prepared, store_id=STORE, file_id=file_id, clock=SystemClock())
-
-
-async def ask(store: Store, question: str) -> list[str]:
-    """The documents of the best 50 passages, which is what the API gives at most."""
-    found = await store.read(lambda tx: search(tx, [STORE], [Question(question)], SearchOptions(limit=50)))
-    return list(dict.fromkeys(result.file.filename.removesuffix(".txt") for result in found.results))
+def _print_means(every: Sequence[dict[str, Quality]]) -> None:
+    """The figures that are judged."""
+    ratios = [found["keywords, no embedder"].ndcg / found["plain BM25"].ndcg for found in every]
+    print(f"keywords / plain BM25, nDCG, mean: {statistics.fmean(ratios):.3f} (at least 1, better 1.02)")
+    if "hybrid" not in every[0]:
+        return
+    for name, target in (("ndcg", 1.0), ("recall", 0.99)):
+        of = {who: [getattr(found[who], name) for found in every] for who in every[0]}
+        better = [max(pair) for pair in zip(of["keywords, no embedder"], of["vectors alone"], strict=True)]
+        ratio = statistics.fmean(h / b for h, b in zip(of["hybrid"], better, strict=True))
+        means = {who: statistics.fmean(values) for who, values in of.items()}
+        of_means = means["hybrid"] / max(means["keywords, no embedder"], means["vectors alone"])
+        print(f"hybrid / the better half, {name}: {ratio:.3f}, of the means {of_means:.3f} (at least {target})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    ratios = []
-    for folder in parser.parse_args().folders:
-        collection = load(folder)
-        plain = PlainBm25(collection.documents)
-        yardstick = judge(collection, {question: plain.answer(text) for question, text in collection.questions.items()})
-        with tempfile.TemporaryDirectory() as place:
-            answers, cost = asyncio.run(ours(collection, Path(place)))
-        quality = judge(collection, answers)
-        ratios.append(quality.ndcg / yardstick.ndcg)
-        print(
-            f"{collection.name}: {len(collection.documents)} documents, {len(collection.questions)} questions; {cost}"
-        )
-        print(f"  {'':14}{'nDCG@10':>9}{'recall@10':>11}{'MRR@10':>9}")
-        for name, found in (("plain BM25", yardstick), ("keywords", quality)):
-            print(f"  {name:14}{found.ndcg:9.4f}{found.recall:11.4f}{found.mrr:9.4f}")
-        against = (quality.recall / yardstick.recall, quality.mrr / yardstick.mrr)
-        print(f"  {'ratio':14}{ratios[-1]:9.3f}{against[0]:11.3f}{against[1]:9.3f}")
-    print(f"mean ratio of nDCG@10: {np.mean(ratios):.3f}")
+    parser.add_argument("--minilm", action="store_true", help="embed on this machine (docs/vectors.md)")
+    parser.add_argument("--embeddings-url", help="an OpenAI-compatible server, /v1 included")
+    parser.add_argument("--model", default="embedding", help="what that server calls the model")
+    parser.add_argument("--window-tokens", type=int, help="how much it reads at once")
+    parser.add_argument("--questions", type=int, help="only so many of each folder")
+    parser.add_argument("--dump", type=Path, help="a folder for the explained answers")
+    options = parser.parse_args()
+    embedding = embedding_config("minilm") if options.minilm else ""
+    if options.embeddings_url:
+        embedding = embedding_config(options.model, url=options.embeddings_url, window_tokens=options.window_tokens)
+    collections = (load(folder, most_questions=options.questions) for folder in options.folders)
+    _print_means([evaluate(collection, embedding, options.dump) for collection in collections])
 
 
 if __name__ == "__main__":

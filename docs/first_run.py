@@ -115,6 +115,12 @@ def tell(page: Page, server: Server) -> None:
 
     page.step("Code, in a sandbox")
     analyse(Analysis(client, page), page, server)
+
+    page.step("An answer with its source")
+    research = Research(client, page)
+    research.begin()
+    research.say("How long does the warranty last?")
+    research.show_sources()
     server.stop()
 
 
@@ -139,7 +145,7 @@ class Session:
         self._page = page
         self._assistant_id = ""
         self._thread_id = ""
-        self._links: dict[str, str] = {}  # of the last answer: name of a file → its id
+        self._links: dict[str, str] = {}  # of the last answer: what stands for a file → its id
 
     def begin(self) -> None:
         """Make the assistant and the thread."""
@@ -235,6 +241,36 @@ class Analysis(Session):
             self._page.pair(name.rpartition("/")[2], " · ".join(content))
 
 
+class Research(Session):
+    """A thread whose assistant looks things up."""
+
+    def begin(self) -> None:
+        """Put a file into a vector store, and make an assistant that searches it."""
+        self._page.code("client.vector_stores.files.upload_and_poll(…)")
+        text = b"Refunds are paid within 14 days.\n\nThe warranty lasts two years. Batteries are not covered.\n"
+        store = self._client.vector_stores.create(name="handbook")
+        file = self._client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=("handbook.md", text), poll_interval_ms=50
+        )
+        with unwarned():
+            assistant = self._client.beta.assistants.create(
+                name="Clerk",
+                model="demo",
+                tools=[{"type": "file_search"}],
+                tool_resources={"file_search": {"vector_store_ids": [store.id]}},
+            )
+            thread = self._client.beta.threads.create()
+        self._assistant_id, self._thread_id = assistant.id, thread.id
+        self._page.pair("handbook.md", file.status)
+
+    def show_sources(self) -> None:
+        """Which file each marker of the last answer stands for. Raises FirstRunError if there is none."""
+        if not self._links:
+            raise FirstRunError("the answer does not say where it is from")
+        for marker, file_id in self._links.items():
+            self._page.pair(marker, self._client.files.retrieve(file_id).filename)
+
+
 class Show(openai.AssistantEventHandler):
     """Shows a run while it streams."""
 
@@ -251,7 +287,10 @@ class Show(openai.AssistantEventHandler):
 
     @override
     def on_text_done(self, text: Text) -> None:
-        self.links = {a.text: a.file_path.file_id for a in text.annotations if a.type == "file_path"}
+        self.links = {
+            note.text: note.file_path.file_id if note.type == "file_path" else note.file_citation.file_id
+            for note in text.annotations
+        }
 
     @override
     def on_run_step_done(self, run_step: RunStep) -> None:
@@ -262,6 +301,10 @@ class Show(openai.AssistantEventHandler):
                 self._page.program(call.code_interpreter.input)
                 logs = [output.logs for output in call.code_interpreter.outputs if output.type == "logs"]
                 self._page.returned("".join(logs).strip())
+            if call.type == "file_search":
+                account: Any = (call.model_extra or {})["agentrt"]
+                self._page.called("file_search", json.dumps({"queries": account["queries"]}))
+                self._page.returned(" · ".join(result.file_name for result in call.file_search.results or []))
 
     @override
     def on_run_step_delta(self, delta: RunStepDelta, snapshot: RunStep) -> None:

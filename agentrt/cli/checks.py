@@ -30,7 +30,7 @@ from agentrt.cli.work_checks import check_work, look_at_work
 from agentrt.config.model_folder import INSTALL, MINILM
 from agentrt.config.schema import Config, SandboxSpec
 from agentrt.errors import AgentrtError, ConfigError, SandboxError, StoreError
-from agentrt.runtime.health import search_part
+from agentrt.runtime.health import search_part, store_part
 from agentrt.runtime.pulse import Pulse
 
 _EXTRAS = {"monty": "pydantic_monty", "postgres": "asyncpg", "s3": "obstore", "uvloop": "uvloop"}
@@ -66,7 +66,7 @@ def check_everything(invocation: Invocation) -> Diagnosis:
     if all(check.state != "fail" for check in found if check.name == "database") and _has_tables(config):
         is_file = database_file(config) is not None
         pulse = look_at_work(config, is_file=is_file)
-        found += check_work(pulse, is_file=is_file)
+        found += [*check_work(pulse, is_file=is_file), *_stores(config, pulse)]
     return Diagnosis(found, pulse)
 
 
@@ -75,7 +75,7 @@ def show_checks(invocation: Invocation, diagnosis: Diagnosis) -> bool:
     out, found = invocation.out, diagnosis.checks
     is_well = all(check.state != "fail" for check in found)
     if invocation.is_json:
-        work = msgspec.to_builtins(diagnosis.pulse) or {"queue": None, "workers": None}
+        work = msgspec.to_builtins(diagnosis.pulse) or dict.fromkeys(("queue", "workers", "vectors", "folders"))
         document = {"ok": is_well, "checks": [asdict(check) for check in found], **work}
         out.line(json.dumps(document, ensure_ascii=False))
         return is_well
@@ -137,6 +137,12 @@ def _tools(config: Config) -> Iterator[Check]:
     for found in broken:
         # A file that nobody names does no harm; a tool that agents.toml names keeps the service from starting.
         yield Check(f"tool {found.name}", "fail" if found.is_on else "warn", found.error)
+
+
+def _stores(config: Config, pulse: Pulse) -> Iterator[Check]:
+    for name, spec in config.vector_stores.items():
+        part = store_part(spec, pulse)
+        yield Check(f"store {name}", "ok" if part.on else "warn", part.why or "no folders are watched")
 
 
 def _search(config: Config) -> Check:

@@ -14,6 +14,7 @@ from agentrt.secret import hash_key
 
 if TYPE_CHECKING:
     from agentrt.cli.remote import RemoteEngine
+    from agentrt.cli.store_port import StoreDesk
     from agentrt.cli.webhook_port import WebhookDesk
     from agentrt.store.database import Store
     from agentrt.store.lock import LockInfo
@@ -59,6 +60,25 @@ async def open_webhooks(config: Config, *, key: str | None) -> AsyncIterator[Web
 
     async with _open_database(config) as store:
         yield LocalWebhooks(store, config)
+
+
+@asynccontextmanager
+async def open_stores(config: Config, *, key: str | None, indexes: bool = False) -> AsyncIterator[StoreDesk]:
+    """Something to see and search vector stores with. indexes: what is put in shall be indexed before this is left;
+    otherwise, as with open_shelf, nothing is started."""
+    async with _open_server(config, key) as server:
+        if server is not None:
+            yield server.stores
+            return
+    from agentrt.cli.local_stores import stores_of, stores_of_runtime
+    from agentrt.runtime.assembly import Runtime
+
+    if indexes:
+        async with Runtime(config) as runtime:
+            yield stores_of_runtime(runtime)
+        return
+    async with _open_database(config) as store, stores_of(store, config) as desk:
+        yield desk
 
 
 @asynccontextmanager

@@ -45,6 +45,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "agentrt.cli.webhooks:webhooks", "List webhooks and their deliveries, test them, send again.", "Look"
     ),
     "schedules": Entry("agentrt.cli.schedules:schedules", "List, run and change schedules.", "Look"),
+    "stores": Entry(
+        "agentrt.cli.stores:stores", "List and search vector stores, put folders into them, see what failed.", "Look"
+    ),
     "sandbox": Entry(
         "agentrt.cli.sandbox:sandbox",
         "Make the image that code runs in, try it out, see what runs, clean up.",

@@ -23,6 +23,7 @@ from agentrt.cli.problems import CliError
 from agentrt.cli.remote_api import PAGE, Api, Json
 from agentrt.cli.remote_events import StreamReader
 from agentrt.cli.remote_schedules import RemoteSchedules
+from agentrt.cli.remote_stores import RemoteStores
 from agentrt.cli.remote_webhooks import RemoteWebhooks
 from agentrt.cli.run_rows import logged_event, run_row
 from agentrt.errors import NotFoundError
@@ -172,6 +173,7 @@ class RemoteEngine:
         self._api = api
         self.shelf = RemoteShelf(api, names)
         self.webhooks = RemoteWebhooks(api)
+        self.stores = RemoteStores(api)
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentrt.cli.problems import CliError
@@ -19,6 +20,7 @@ PAGE: Final = 100
 """The largest page that the API gives."""
 
 _ANSWER_S: Final = 30.0
+_UPLOAD_S: Final = 600.0
 _MISSING: Final = re.compile(r"No ([a-z ]+) found with id '([^']*)'")
 _REFUSED: Final = ("E210", "the server refused the request")
 _STATUSES: Final = {
@@ -44,6 +46,24 @@ class Api:
     ) -> Json:
         """One request, its JSON answer. Raises CliError, and NotFoundError for a thread that is not there."""
         return await self._call(method, f"{self.url}/v1{path}", body=body, query=query)
+
+    async def upload(self, path: str, file: Path, *, filename: str, fields: Mapping[str, str]) -> Json:
+        """Send a file as a form. Raises CliError, OSError when it cannot be read."""
+        with file.open("rb") as source:
+            try:
+                answer = await self._client.post(
+                    f"{self.url}/v1{path}",
+                    data=dict(fields),
+                    files={"file": (filename, source, "application/octet-stream")},
+                    headers=self._headers,
+                    timeout=_UPLOAD_S,
+                )
+            except network_errors() as error:
+                raise self._unreachable(error) from error
+        if answer.status_code >= 400:
+            raise self._refused(answer.status_code, answer.content)
+        made: Json = answer.json()
+        return made
 
     async def health(self) -> Json:
         """What the service says of itself. Raises CliError."""

@@ -13,6 +13,7 @@ from agentrt.cli.health_check import Check
 from agentrt.cli.screen import duration
 from agentrt.clock import SystemClock
 from agentrt.config.schema import Config
+from agentrt.runtime.models import stored_embedding_name
 from agentrt.runtime.pulse import Pulse, Queue, WorkerState, read_pulse, shared_time
 from agentrt.store.database import Tx
 from agentrt.store.look import look
@@ -26,7 +27,9 @@ def look_at_work(config: Config, *, is_file: bool) -> Pulse:
     clock = SystemClock()
 
     def read(tx: Tx) -> Pulse:
-        return read_pulse(tx, now=shared_time(tx, clock), lease_s=config.runtime.lease_s)
+        name = config.search.embedding
+        embedding = None if name is None else stored_embedding_name(config.models[name])
+        return read_pulse(tx, now=shared_time(tx, clock), lease_s=config.runtime.lease_s, embedding=embedding)
 
     pulse = asyncio.run(look(config.runtime.database.reveal(), read, clock=clock))
     if not is_file:
@@ -38,10 +41,14 @@ def look_at_work(config: Config, *, is_file: bool) -> Pulse:
 
 
 def check_work(pulse: Pulse, *, is_file: bool) -> Iterator[Check]:
-    """The queue, and who works on it."""
+    """The queue, who works on it, and how far the vectors are."""
     alive = [worker for worker in pulse.workers if worker.is_alive]
     yield _queue(pulse.queue, has_drivers=any(worker.drives for worker in alive))
     yield _workers(alive)
+    if pulse.vectors is not None:
+        done, files = pulse.vectors.files - pulse.vectors.waiting, pulse.vectors.files
+        text = f"{done} of {files} files have theirs" if pulse.vectors.waiting else f"all {files} files have theirs"
+        yield Check("vectors", "ok", text)
     for worker in pulse.workers:
         if not worker.is_alive and not is_file:
             what = f"; its {_jobs(worker.driving)} go to others" if worker.driving else ""

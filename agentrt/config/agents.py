@@ -22,6 +22,7 @@ from agentrt.config.schema import (
     JsonObject,
     ModelSpec,
     TruncationSpec,
+    VectorStoreSpec,
 )
 from agentrt.suggest import did_you_mean, listed
 
@@ -34,11 +35,15 @@ _MAX_INSTRUCTIONS: Final = 256_000
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def agent_specs(merged: Merged, models: Mapping[str, ModelSpec], report: Report) -> dict[str, AgentSpec]:
+def agent_specs(
+    merged: Merged, models: Mapping[str, ModelSpec], stores: Mapping[str, VectorStoreSpec], report: Report
+) -> dict[str, AgentSpec]:
     """All agents in the file's order; without any, one that talks to the first model."""
     if not merged.names["agents"]:
         return {DEFAULT_AGENT: default_agent(next(iter(answering(models))))}
-    specs = {line.entries[0].name: _Agent(line, merged, models, report).spec() for line in _lines(merged, report)}
+    specs = {
+        line.entries[0].name: _Agent(line, merged, models, stores, report).spec() for line in _lines(merged, report)
+    }
     _check_ids(specs, merged, report)
     return specs
 
@@ -100,12 +105,20 @@ def _report_extends(last: Entry[AgentTable], walk: list[str], merged: Merged, re
 class _Agent:
     """One agent while its tables are put together: where a key came from decides where its relative path starts."""
 
-    def __init__(self, line: _Line, merged: Merged, models: Mapping[str, ModelSpec], report: Report) -> None:
+    def __init__(
+        self,
+        line: _Line,
+        merged: Merged,
+        models: Mapping[str, ModelSpec],
+        stores: Mapping[str, VectorStoreSpec],
+        report: Report,
+    ) -> None:
         self._own = line.entries[0]
         self._name = self._own.name
         self._is_whole = line.is_whole
         self._merged = merged
         self._models = models
+        self._stores = stores
         self._report = report
         self._origin: dict[str, Entry[AgentTable]] = {}
         for entry in reversed(line.entries):
@@ -122,6 +135,7 @@ class _Agent:
         self._check_model(table)
         self._check_tools(table)
         self._check_sandbox(table)
+        self._check_stores(table)
         truncation = table.truncation_strategy
         limits = table.limits
         return AgentSpec(
@@ -132,6 +146,7 @@ class _Agent:
             model=table.model or "",
             instructions=self._instructions(table),
             tools=tuple(table.tools),
+            vector_stores=tuple(self._stores[name].id for name in table.vector_stores if name in self._stores),
             sandbox=table.sandbox,
             temperature=table.temperature,
             top_p=table.top_p,
@@ -192,6 +207,16 @@ class _Agent:
         if table.sandbox not in names:
             fix = did_you_mean(table.sandbox, names, otherwise=f"add a table [sandboxes.{table.sandbox}]")
             self._problem("sandbox", f'there is no sandbox "{table.sandbox}"', fix)
+
+    def _check_stores(self, table: AgentTable) -> None:
+        names = self._merged.names["vector_stores"]
+        for index, name in enumerate(table.vector_stores):
+            if name not in names:
+                fix = did_you_mean(name, names, otherwise=f"add a table [vector_stores.{name}]")
+                self._problem("vector_stores", f'there is no vector store "{name}"', fix, index)
+        if table.vector_stores and "file_search" not in table.tools:
+            fix = f"tools = {json.dumps([*table.tools, 'file_search'])}"
+            self._problem("vector_stores", "the agent cannot search it without the tool file_search", fix)
 
     def _instructions(self, table: AgentTable) -> str:
         if table.instructions is not None and table.instructions_file is not None:

@@ -33,6 +33,7 @@ from agentrt.config.model_table import ModelTable
 from agentrt.config.sandbox_table import SandboxTable
 from agentrt.config.schema import OnBusy, ReasoningEffort, Retry, UnknownFields
 from agentrt.config.search_tables import SearchTable
+from agentrt.config.store_table import VectorStoreTable
 from agentrt.config.timers import RetentionTable, ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
 
@@ -204,7 +205,7 @@ class AgentLimitsTable(Table):
 class AgentTable(Table):
     """An assistant that this file declares. The table's name is what `agentrt chat NAME` takes."""
 
-    LATER = ("vector_stores", "handoffs", "agents_as_tools", "approval", "mcp")
+    LATER = ("handoffs", "agents_as_tools", "approval", "mcp")
 
     id: Annotated[
         Name | None,
@@ -240,6 +241,14 @@ class AgentTable(Table):
             max_length=128,
             description="Names of `[tools.*]`, `code_interpreter`, `file_search`.",
             examples=[["current_time", "code_interpreter"]],
+        ),
+    ] = []
+    vector_stores: Annotated[
+        list[Text],
+        Field(
+            max_length=1,
+            description="The `[vector_stores.*]` that file_search looks in, beside the thread's own: one at most.",
+            examples=[["handbook"]],
         ),
     ] = []
     sandbox: Annotated[
@@ -290,8 +299,6 @@ class AgentTable(Table):
 class Document(Table):
     """The configuration of agentrt: the service, and the models, tools and agents that it offers."""
 
-    LATER = ("vector_stores",)
-
     version: Annotated[Literal[1], whole_number, Field(description="The format of the file.", examples=[1])] = 1
     include: Annotated[
         list[Text],
@@ -308,6 +315,9 @@ class Document(Table):
     tools: Annotated[dict[Name, ToolTable], Field(description="Python functions that the server runs.")] = {}
     sandboxes: Annotated[
         dict[Name, SandboxTable], Field(description="Where code that a model writes runs; `python` is always there.")
+    ] = {}
+    vector_stores: Annotated[
+        dict[Name, VectorStoreTable], Field(description="Files to search, from folders that are watched.")
     ] = {}
     agents: Annotated[dict[Name, AgentTable], Field(description="Assistants that this file declares.")] = {}
     webhooks: Annotated[list[WebhookTable], Field(description="Addresses that are told what happens to runs.")] = []

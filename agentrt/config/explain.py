@@ -17,7 +17,7 @@ from agentrt.config.report import Report
 from agentrt.config.source import At, Source, format_path, is_secret_path
 from agentrt.suggest import closest, listed, quoted
 
-NAMED_TABLES: Final = ("models", "tools", "sandboxes", "agents", "schedules")
+NAMED_TABLES: Final = ("models", "tools", "sandboxes", "vector_stores", "agents", "schedules")
 NOT_YET: Final = "not available in this release"
 
 _TABLE_LISTS: Final[tuple[KeyPath, ...]] = (("server", "keys"), ("webhooks",))

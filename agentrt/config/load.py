@@ -33,8 +33,9 @@ def load_config(
     from agentrt.config.report import Report
     from agentrt.config.sandboxes import sandbox_specs
     from agentrt.config.schedules import schedule_specs
-    from agentrt.config.search_tables import search_spec
+    from agentrt.config.search import search_spec
     from agentrt.config.service import runtime_spec, server_spec
+    from agentrt.config.stores import vector_store_specs
     from agentrt.config.tools import tool_sources
     from agentrt.config.webhooks import webhook_specs
 
@@ -45,7 +46,8 @@ def load_config(
     models = model_specs(merged, report)
     tools = tool_sources(merged, report)
     sandboxes = sandbox_specs(merged, report)
-    agents = agent_specs(merged, models, report)
+    stores = vector_store_specs(merged, report)
+    agents = agent_specs(merged, models, stores, report)
     schedules = schedule_specs(merged, agents, report)
     runtime = runtime_spec(merged, agents, state_folder or folder, report)
     server = server_spec(merged, report)
@@ -64,6 +66,7 @@ def load_config(
         models=models,
         tools=tools,
         sandboxes=sandboxes,
+        vector_stores=stores,
         agents=agents,
         files=settings,
         webhooks=webhooks,

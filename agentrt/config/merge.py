@@ -19,6 +19,7 @@ from agentrt.config.report import Report
 from agentrt.config.sandbox_table import SandboxTable
 from agentrt.config.search_tables import SearchTable
 from agentrt.config.source import Source
+from agentrt.config.store_table import VectorStoreTable
 from agentrt.config.timers import ScheduleTable
 from agentrt.config.webhook_table import WebhookTable
 
@@ -60,6 +61,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     models: Mapping[str, Entry[ModelTable]]
     tools: Mapping[str, Entry[ToolTable]]
     sandboxes: Mapping[str, Entry[SandboxTable]]
+    vector_stores: Mapping[str, Entry[VectorStoreTable]]
     agents: Mapping[str, Entry[AgentTable]]
     webhooks: Sequence[Entry[WebhookTable]]
     schedules: Mapping[str, Entry[ScheduleTable]]
@@ -89,6 +91,7 @@ def merge(files: Sequence[File], report: Report) -> Merged:
         models=_named("models", [(file, file.document.models) for file in files]),
         tools=_named("tools", [(file, file.document.tools) for file in files]),
         sandboxes=_named("sandboxes", [(file, file.document.sandboxes) for file in files]),
+        vector_stores=_named("vector_stores", [(file, file.document.vector_stores) for file in files]),
         agents=_named("agents", [(file, file.document.agents) for file in files]),
         webhooks=[
             Entry(("webhooks", index), table, file)

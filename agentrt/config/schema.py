@@ -223,7 +223,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One [agents.*] table, `extends` resolved. name is the table's, display_name is the assistant's `name`.
 
     model: the name of a [models.*] table or one that a model answers to. tools: names of [tools.*] and hosted tools.
-    sandbox: the name of a [sandboxes.*] table.
+    sandbox: the name of a [sandboxes.*] table. vector_stores: the ids of stores that are declared.
     """
 
     name: str
@@ -233,6 +233,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     instructions: str = ""
     tools: tuple[str, ...] = ()
+    vector_stores: tuple[str, ...] = ()
     sandbox: str = "python"
     temperature: float | None = None
     top_p: float | None = None
@@ -289,6 +290,35 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = {}
 
 
+class WatchedFolder(msgspec.Struct, frozen=True):
+    """label: as it is written; path: absolute, links followed."""
+
+    label: str
+    path: Path
+
+
+class VectorStoreSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [vector_stores.*] table. name is the table's, display_name is the store's `name`.
+
+    include, ignore: globs of files below folders; an empty include lets all in. max_files: of all folders together.
+    expires_after_days: of rest; None = never. attributes: of the files in the folders.
+    """
+
+    name: str
+    id: str
+    display_name: str
+    folders: tuple[WatchedFolder, ...] = ()
+    include: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    check_every_s: float = 30.0
+    max_files: int = 10_000
+    chunk_tokens: int = 800
+    overlap_tokens: int = 400
+    expires_after_days: int | None = None
+    attributes: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = {}
+
+
 class SandboxLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one sandbox may use. disk_bytes: of its files in /mnt/data. cpus: cores, a fraction is a share of one."""
 
@@ -339,6 +369,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tools: Mapping[str, ToolSource]
     sandboxes: Mapping[str, SandboxSpec]
     agents: Mapping[str, AgentSpec]
+    vector_stores: Mapping[str, VectorStoreSpec] = {}
     files: FilesSpec = FilesSpec()
     webhooks: tuple[WebhookSpec, ...] = ()
     schedules: Mapping[str, ScheduleSpec] = {}

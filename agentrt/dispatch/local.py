@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from agentrt.dispatch.ports import Hint
 from agentrt.dispatch.slots import Slots
@@ -40,6 +41,10 @@ class LocalDispatcher:
     def retry(self, job_id: str, *, delay_s: float) -> None:
         """See Dispatcher.retry."""
         self._loop.call_later(delay_s, self._slots.put, job_id)
+
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+        """See Dispatcher.aside."""
+        return self._slots.aside(job_id)
 
     def open_queue(self, queue: str) -> None:
         """See Dispatcher.open_queue."""

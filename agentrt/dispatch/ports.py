@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, TypeAlias
 
 from agentrt.store.database import Tx
@@ -26,6 +27,11 @@ class Dispatcher(Protocol):
 
     def retry(self, job_id: str, *, delay_s: float) -> None:
         """Hand the job to `handle` here again later, with no transaction: the database failed under its driver."""
+        ...
+
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+        """While a job that is driven here does nothing but wait for other jobs: they may have its slot. Afterwards it
+        waits for one, before those that have not begun."""
         ...
 
     def open_queue(self, queue: str) -> None:

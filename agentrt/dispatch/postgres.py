@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from agentrt.clock import Clock
@@ -73,6 +74,10 @@ class PgDispatcher:
     def retry(self, job_id: str, *, delay_s: float) -> None:
         """See Dispatcher.retry."""
         self._loop.call_later(delay_s, self._slots.put, job_id)
+
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+        """See Dispatcher.aside."""
+        return self._slots.aside(job_id)
 
     def open_queue(self, queue: str) -> None:
         """See Dispatcher.open_queue."""

@@ -1,10 +1,12 @@
-"""Slots: so many jobs are driven at once in this process, none of them twice at once."""
+"""Slots: so many jobs are driven at once in this process, none of them twice at once. One that only waits for others
+lends them its slot."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 
 class Slots:
@@ -18,6 +20,8 @@ class Slots:
         self._waiting: deque[str] = deque()
         self._queued: set[str] = set()
         self._driven: dict[str, asyncio.Task[None]] = {}
+        self._aside: set[str] = set()  # of the driven ones, those that have lent their slot
+        self._returning: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._start: Callable[[str], asyncio.Task[None]] | None = None
         self._n = 0
         self._draining = asyncio.Event()
@@ -29,7 +33,7 @@ class Slots:
         """How many jobs more would be driven at once."""
         if self._draining.is_set():
             return 0
-        return max(0, self._n - len(self._driven.keys() | self._queued))
+        return max(0, self._n - len((self._driven.keys() - self._aside) | self._queued) - len(self._returning))
 
     @property
     def n_waiting(self) -> int:
@@ -42,6 +46,24 @@ class Slots:
             self._queued.add(job_id)
             self._waiting.append(job_id)
             self._fill()
+
+    @asynccontextmanager
+    async def aside(self, job_id: str) -> AsyncGenerator[None, None]:
+        """Lend the slot of a driven job to others; then it waits until there is one again, before those that have not
+        begun. For a job that is not driven, or has lent its slot already, nothing happens."""
+        if job_id not in self._driven or job_id in self._aside:
+            yield
+            return
+        self._aside.add(job_id)
+        self._freed()
+        try:
+            yield
+            if not self._has_room:
+                turn = asyncio.get_running_loop().create_future()
+                self._returning.append((job_id, turn))
+                await turn
+        finally:
+            self._aside.discard(job_id)
 
     async def serve(self, handle: Callable[[str], Awaitable[None]], n: int) -> None:
         """Drive up to n jobs at once, until drained and the last has ended. `handle` does not raise."""
@@ -60,6 +82,7 @@ class Slots:
     async def drain(self, grace_s: float) -> None:
         """Start nothing new, give what is driven grace_s to end, then cancel it and wait for its end."""
         self._draining.set()
+        self._let_return()
         try:
             async with asyncio.timeout(grace_s):
                 await self._idle.wait()
@@ -76,11 +99,28 @@ class Slots:
         for task in list(self._driven.values()):
             task.cancel()
 
+    @property
+    def _has_room(self) -> bool:
+        return self._draining.is_set() or len(self._driven) - len(self._aside) < self._n
+
+    def _freed(self) -> None:
+        self._let_return()
+        self._fill()
+        if self._on_free is not None:
+            self._on_free()
+
+    def _let_return(self) -> None:
+        while self._returning and self._has_room:
+            job_id, turn = self._returning.popleft()
+            if not turn.done():
+                self._aside.discard(job_id)
+                turn.set_result(None)
+
     def _fill(self) -> None:
         if self._start is None or self._draining.is_set():
             return
         held_back: list[str] = []
-        while self._waiting and len(self._driven) < self._n:
+        while self._waiting and self._has_room:
             job_id = self._waiting.popleft()
             if job_id in self._driven:
                 held_back.append(job_id)
@@ -97,6 +137,4 @@ class Slots:
             del self._driven[job_id]
             if not self._driven:
                 self._idle.set()
-            self._fill()
-            if self._on_free is not None:
-                self._on_free()
+            self._freed()

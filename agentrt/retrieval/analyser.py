@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import Final
 
@@ -41,6 +41,8 @@ class Analyser:
 
     def __init__(self, language: str = "") -> None:
         self._stems = _Stems(language)
+        # In some languages stems lose the beginning of a word, too; here only accents may change it.
+        self._keeps_initials = language == "english"
 
     def terms(self, text: str) -> list[str]:
         """Every term, as often as it comes."""
@@ -48,6 +50,20 @@ class Analyser:
         terms += pairs_of(text)
         self._stems.forget_if_many()
         return terms
+
+    def places(self, text: str, wanted: Set[str]) -> list[tuple[int, str]]:
+        """Where the text has terms that are wanted, in order: (place, term), by their places among all terms."""
+        words = words_of(text)
+        kinds = set(words)
+        if self._keeps_initials:
+            # Most words begin in another way: that is seen sooner than their stems are looked up.
+            initials = {term[:1] for term in wanted}
+            kinds = {word for word in kinds if word[:1] in initials or not word.isascii()}
+        term_of = {word: term for word in kinds if (term := self._stems[word]) in wanted}
+        found = [(place, term_of[word]) for place, word in enumerate(words) if word in term_of]
+        found += [(place, pair) for place, pair in enumerate(pairs_of(text), len(words)) if pair in wanted]
+        self._stems.forget_if_many()
+        return found
 
 
 def query_terms(text: str, languages: Sequence[str]) -> list[QueryTerm]:

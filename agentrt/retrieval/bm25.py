@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -28,16 +29,24 @@ _FEW: Final = 8
 class KeywordHits(msgspec.Struct, frozen=True):
     """The best chunks (by their ids) and their scores. ceiling: what no chunk reaches, with every word without end.
 
-    counts: for each word of the question, the chunks that have it.
+    counts: for each word of the question, the chunks that have it. keys, found: the keys of the best chunks, and for
+    each word those that have it (see add_chunk_counts).
     """
 
     scores: dict[int, float]
     ceiling: float
     counts: list[tuple[str, Set[int]]]
+    keys: dict[int, int]
+    found: list[Mapping[int, int]]
 
     def words_in(self, chunk: int) -> tuple[str, ...]:
         """The words of the question that a chunk has."""
         return tuple(word for word, chunks in self.counts if chunk in chunks)
+
+    def may_have_pairs(self, chunk: int) -> bool:
+        """False: it lacks one of every two words that are neighbours in the question, or is none of the best."""
+        key = self.keys.get(chunk)
+        return key is not None and any(key in first and key in second for first, second in pairwise(self.found))
 
 
 def find_by_keywords(
@@ -58,6 +67,7 @@ def find_by_keywords(
     norms = _norms(stats)
     ceiling = 0.0
     matches: list[tuple[str, Set[int]]] = []
+    found: list[Mapping[int, int]] = []
     for term in terms:
         counts: dict[int, int] = {}
         for variant in term.variants:
@@ -67,10 +77,17 @@ def find_by_keywords(
         ceiling += weight
         for key, tf in counts.items():
             scores[key] = get(key, 0.0) + weight * tf / (tf + norms[key & MAX_CODE])
+        found.append(counts)
         if is_explained:
             matches.append((term.word, {chunk_of_key(key) for key in counts}))
-    best = _best(_visible(scores, stats.hidden, files), n)
-    return KeywordHits({chunk_of_key(key): score for key, score in best}, ceiling, matches)
+    best = {chunk_of_key(key): (key, score) for key, score in _best(_visible(scores, stats.hidden, files), n)}
+    return KeywordHits(
+        scores={chunk: score for chunk, (_, score) in best.items()},
+        ceiling=ceiling,
+        counts=matches,
+        keys={chunk: key for chunk, (key, _) in best.items()},
+        found=found,
+    )
 
 
 def _best(scores: Sequence[tuple[int, float]], n: int) -> Sequence[tuple[int, float]]:

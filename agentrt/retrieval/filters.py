@@ -22,6 +22,8 @@ _OPERATORS: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")
 _COMPOUNDS: Final = ("and", "or")
 _DEEPEST: Final = 32
 _MOST: Final = 1000
+_MOST_IN_ALL: Final = 5000
+"""Values, in a whole filter: each is looked up, and others wait for their searches meanwhile."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -44,7 +46,10 @@ Filter: TypeAlias = Comparison | Compound
 
 def parse_filter(raw: object, *, param: str = "filters") -> Filter:
     """A filter as it comes in a request. Raises InvalidRequestError, with the place in `param`."""
-    return _parse(raw, param, depth=0)
+    parsed = _parse(raw, param, depth=0)
+    if _n_values(parsed) > _MOST_IN_ALL:
+        raise _wrong(f"{param} may compare with {_MOST_IN_ALL} values, all together.", param)
+    return parsed
 
 
 def matches(filter_: Filter, attributes: Mapping[str, Value]) -> bool:
@@ -134,6 +139,10 @@ def _values(raw: object, operator: str, param: str) -> tuple[Value, ...]:
 def _is_value(raw: object) -> bool:
     # JSON has integers of any length, and the index has numbers of 64 bits.
     return isinstance(raw, str) or (isinstance(raw, int | float) and abs(raw) <= sys.float_info.max)
+
+
+def _n_values(filter_: Filter) -> int:
+    return sum(map(_n_values, filter_.filters)) if isinstance(filter_, Compound) else max(1, len(filter_.values))
 
 
 def _check_keys(raw: Mapping[object, object], known: Set[str], param: str) -> None:

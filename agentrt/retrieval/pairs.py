@@ -6,37 +6,35 @@ manual pages, the same on Markdown and on abstracts, 1 % lower on code; with twe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from agentrt.retrieval.analyser import QueryTerm
 
 BONUS: Final = 0.1
-"""What a passage with all pairs gets, as a share of the best score."""
+"""What a passage with all pairs gets, as a share of the best score, where words alone count."""
 
 LOOKED_AT: Final = 10
 
+_FARTHEST: Final = 2
+"""Next to each other, or with one word between."""
 
-def share_of_pairs(terms: Sequence[QueryTerm], words: Sequence[str]) -> float:
+
+def share_of_pairs(terms: Sequence[QueryTerm], places: Sequence[tuple[int, str]]) -> float:
     """Which share of the question's neighbours are neighbours in the text, too: in the same order, one word between.
 
-    words: the terms of the text, in their order.
+    places: where the text has terms of the question, in order (Analyser.places).
     """
-    patterns = _patterns(tuple(term.variants for term in terms))
-    if not patterns:
+    wanted = {(first, second) for (a, b) in pairwise(terms) for first in a.variants for second in b.variants}
+    found: set[tuple[str, str]] = set()
+    for i, (place, first) in enumerate(places):
+        for later, second in places[i + 1 : i + 1 + _FARTHEST]:
+            if later - place <= _FARTHEST and (first, second) in wanted:
+                found.add((first, second))
+    if not found:
         return 0.0
-    text = f" {' '.join(words)} "
-    return sum(pattern.search(text) is not None for pattern in patterns) / len(patterns)
-
-
-@lru_cache(maxsize=64)
-def _patterns(variants: tuple[tuple[str, ...], ...]) -> list[re.Pattern[str]]:
-    """One for each two neighbours."""
-    return [re.compile(f" {_any(first)} (?:[^ ]+ )?{_any(second)} ") for first, second in pairwise(variants)]
-
-
-def _any(variants: tuple[str, ...]) -> str:
-    return re.escape(variants[0]) if len(variants) == 1 else f"(?:{'|'.join(map(re.escape, variants))})"
+    n_found = sum(
+        any((first, second) in found for first in a.variants for second in b.variants) for a, b in pairwise(terms)
+    )
+    return n_found / (len(terms) - 1)

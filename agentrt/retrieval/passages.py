@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 
 from agentrt.retrieval.analyser import Analyser
@@ -40,10 +40,10 @@ class Passages:
             self._places[chunk] = read_place(self._tx, chunk) if passage is None else (passage.start, passage.end)
         return self._places[chunk]
 
-    def terms(self, chunk: int) -> Sequence[str]:
-        """The terms of its text, in their order."""
+    def places_of(self, chunk: int, wanted: Set[str]) -> Sequence[tuple[int, str]]:
+        """Where its text has terms that are wanted (Analyser.places)."""
         file, passage = self.file_of(chunk), self.passage(chunk)
-        return [] if file is None or passage is None else _analyser(file.language).terms(passage.text)
+        return [] if file is None or passage is None else _analyser(file.language).places(passage.text, wanted)
 
 
 @lru_cache(maxsize=4)

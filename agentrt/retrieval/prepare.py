@@ -68,8 +68,6 @@ def answer(request: bytes) -> bytes:
         return _encode(prepare(read_file(Path(asked.path), asked.filename), asked.chunking))
     except ExtractionError as error:
         return _encode(Refusal(error.reason, error.message))
-    except RecursionError:
-        return _encode(Refusal("invalid_file", "The file is nested more deeply than anybody could read. Simplify it."))
 
 
 def prepare(extracted: Extracted, chunking: Chunking) -> Prepared:

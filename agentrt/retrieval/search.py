@@ -15,7 +15,7 @@ import msgspec
 from agentrt.retrieval.analyser import query_terms
 from agentrt.retrieval.bm25 import KeywordHits, find_by_keywords
 from agentrt.retrieval.filters import Filter, select_files
-from agentrt.retrieval.fusion import KEYWORD_WEIGHT, fuse
+from agentrt.retrieval.fusion import KEYWORD_WEIGHT, fuse, ranked
 from agentrt.retrieval.pairs import BONUS, LOOKED_AT, share_of_pairs
 from agentrt.retrieval.passages import Passages
 from agentrt.store.database import Tx
@@ -43,7 +43,8 @@ class Question(msgspec.Struct, frozen=True):
 
 class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """limit: how many results at most. rewards_pairs: whether words count for more that stand side by side in the
-    passage as in the question. is_explained: whether the candidates that are no results are told of, too."""
+    passage as in the question. is_explained: whether candidates that are no results are told of, too, at most
+    max_candidates (None: all), for the place of each has to be read."""
 
     limit: int = 10
     score_threshold: float = 0.0
@@ -51,6 +52,7 @@ class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
     keyword_weight: float = KEYWORD_WEIGHT
     rewards_pairs: bool = True
     is_explained: bool = False
+    max_candidates: int | None = None
 
 
 class NearestChunks(Protocol):
@@ -96,10 +98,11 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """results: the best first. candidates: all that were considered, likewise, when they were asked for."""
+    """results: the best first. candidates: the best of all that were considered, n_candidates; when asked for."""
 
     results: list[Result]
     candidates: list[Candidate]
+    n_candidates: int = 0
 
 
 class _Answers(msgspec.Struct, frozen=True):
@@ -155,7 +158,11 @@ class _Asking:
         ceiling = max((found.ceiling for found in hits), default=0.0)
         found_vectors = vectors if has_vectors else None
         fused = fuse(keywords, found_vectors, ceiling=ceiling, keyword_weight=self._options.keyword_weight)
-        scores = self._reward_pairs(question.text, fused) if self._options.rewards_pairs else fused
+        # Words side by side say something about words: where those count for half, so do they.
+        weight = 1.0 if found_vectors is None else self._options.keyword_weight
+        scores = (
+            self._reward_pairs(question.text, fused, hits, weight * BONUS) if self._options.rewards_pairs else fused
+        )
         return _Answers(keywords, found_vectors, fused, scores, hits)
 
     def _let_in(self, stats: IndexStats, filter_: Filter | None) -> Set[int] | None:
@@ -178,19 +185,24 @@ class _Asking:
             is_explained=self._options.is_explained,
         )
 
-    def _reward_pairs(self, text: str, scores: dict[int, float]) -> dict[int, float]:
-        """The scores (the best first), with a bonus for the best that have words side by side as the question has."""
+    def _reward_pairs(
+        self, text: str, scores: dict[int, float], hits: Sequence[KeywordHits], share: float
+    ) -> dict[int, float]:
+        """The scores (the best first), with a bonus for the best that have words side by side as the question has.
+
+        share: the bonus for all of its pairs, of the best score.
+        """
         languages = tuple(dict.fromkeys(language for stats, _ in self._stores for language in stats.languages))
         terms = query_terms(text, languages)
         if len(terms) < 2 or not scores:
             return scores
-        bonus = BONUS * next(iter(scores.values()))
-        looked_at = set(islice(scores, LOOKED_AT))
-        return {
-            chunk: (score + bonus * share_of_pairs(terms, self.passages.terms(chunk)) if chunk in looked_at else score)
-            / (1 + BONUS)
-            for chunk, score in scores.items()
-        }
+        bonus = share * next(iter(scores.values()))
+        wanted = {variant for term in terms for variant in term.variants}
+        rewarded = {chunk: score / (1 + share) for chunk, score in scores.items()}
+        for chunk in islice(scores, LOOKED_AT):
+            if any(found.may_have_pairs(chunk) for found in hits):
+                rewarded[chunk] += bonus * share_of_pairs(terms, self.passages.places_of(chunk, wanted)) / (1 + share)
+        return rewarded
 
 
 class _Choice:
@@ -207,8 +219,9 @@ class _Choice:
     def choose(self, ranking: Sequence[tuple[int, float]]) -> Found:
         results: list[Result] = []
         candidates: list[Candidate] = []
+        most = self._n_explained(len(ranking))
         for chunk, score in ranking:
-            if len(results) >= self._options.limit and not self._options.is_explained:
+            if len(results) >= self._options.limit and len(candidates) >= most:
                 break
             file, passage = self._passages.file_of(chunk), None
             if file is None:
@@ -220,9 +233,15 @@ class _Choice:
                     continue
                 self._kept.add(chunk)
                 results.append(Result(file, ord_of(chunk), score, passage))
-            if self._options.is_explained:
+            if len(candidates) < most:
                 candidates.append(self._candidate(chunk, score, file, fate, rank=len(candidates) + 1))
-        return Found(results, candidates)
+        return Found(results, candidates, len(ranking) if self._options.is_explained else 0)
+
+    def _n_explained(self, n_considered: int) -> int:
+        if not self._options.is_explained:
+            return 0
+        most = self._options.max_candidates
+        return n_considered if most is None else min(most, n_considered)
 
     def _fate(self, chunk: int, score: float, *, n_results: int) -> Fate:
         if score < self._options.score_threshold:
@@ -270,9 +289,12 @@ def _ranking(lists: Iterable[Mapping[int, float]]) -> list[tuple[int, float]]:
     """Chunks and their best scores, the best first."""
     scores: dict[int, float] = {}
     for found in lists:
+        if not scores:
+            scores.update(found)
+            continue
         for chunk, score in found.items():
             scores[chunk] = max(score, scores.get(chunk, 0.0))
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return ranked(scores)
 
 
 def _best(chunk: int, lists: Iterable[Mapping[int, float]]) -> float | None:

@@ -8,10 +8,11 @@ same ten (2-core VM).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from agentrt.store.search_vectors import StoredVector
-from agentrt.store.segment_ids import FILE_SHIFT, chunks_of_segment
+from agentrt.store.segment_ids import FILE_SHIFT, chunks_of_segments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,7 @@ EXACT_FLOATS: Final = 20_000 * 384
 """Vectors of so many numbers together (30 MB) are kept as they are."""
 
 _LOOKED_AT: Final = 400
+_LOT: Final = 2000
 
 Fetch: TypeAlias = Callable[[Sequence[int]], Iterable[StoredVector]]
 """The stored vectors of some segments."""
@@ -41,11 +43,24 @@ class VectorIndex:
     exact_up_to: so many are kept as they are; None for EXACT_FLOATS in all.
     """
 
-    def __init__(self, vectors: Sequence[StoredVector], *, exact_up_to: int | None = None) -> None:
+    def __init__(self, vectors: Iterable[StoredVector], *, exact_up_to: int | None = None) -> None:
         import numpy as np
 
-        segments = np.array([vector.segment_id for vector in vectors], dtype=np.int64)
-        self._set(segments, _matrix(vectors), None, exact_up_to)
+        self._exact_up_to = exact_up_to
+        segments, matrices, codes = [np.empty(0, np.int64)], [], []
+        n = 0
+        unread = iter(vectors)
+        # In lots: of many vectors there are never more in memory than one lot, and the codes of the others.
+        while lot := list(islice(unread, _LOT)):
+            segments.append(np.array([vector.segment_id for vector in lot], dtype=np.int64))
+            matrices.append(_matrix(lot))
+            n += len(lot)
+            if n > self._most(matrices[-1]):
+                codes += [_codes(matrix) for matrix in matrices]
+                matrices.clear()
+        self._segments = np.concatenate(segments)
+        self._matrix = None if codes else np.concatenate(matrices or [_matrix([])])
+        self._codes = np.concatenate(codes) if codes else None
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -87,10 +102,12 @@ class VectorIndex:
         self._exact_up_to = exact_up_to
         self._matrix = matrix
         self._codes = codes
-        if matrix is not None:
-            most = EXACT_FLOATS // max(1, matrix.shape[1]) if exact_up_to is None else exact_up_to
-            if len(segments) > most:
-                self._matrix, self._codes = None, _codes(matrix)
+        if matrix is not None and len(segments) > self._most(matrix):
+            self._matrix, self._codes = None, _codes(matrix)
+
+    def _most(self, matrix: NDArray[np.float32]) -> int:
+        """How many vectors like these are kept as they are."""
+        return EXACT_FLOATS // max(1, matrix.shape[1]) if self._exact_up_to is None else self._exact_up_to
 
     def search(
         self,
@@ -118,13 +135,14 @@ class VectorIndex:
             cosines = matrix @ question
             # A segment may be in two chunks, a chunk may have many windows: the best n chunks are among these.
             nearest = _largest(cosines, _LOOKED_AT)
-            return _best_chunks(segments[nearest].tolist(), cosines[nearest].tolist(), n)
+            return _best_chunks(segments[nearest], cosines[nearest], n)
         near = self._nearest_codes(question, places)
         vectors = list(fetch(np.unique(near).tolist()))
         if not vectors:
             return {}
         cosines = _matrix(vectors) @ question
-        return _best_chunks([vector.segment_id for vector in vectors], cosines.tolist(), n)
+        found = np.array([vector.segment_id for vector in vectors], dtype=np.int64)
+        return _best_chunks(found, cosines, n)
 
     def _places(self, hidden: Set[int], files: Set[int] | None) -> NDArray[np.intp] | None:
         """Which rows may be found; None for all."""
@@ -174,10 +192,13 @@ def _largest(values: NDArray[Any], n: int) -> NDArray[np.intp]:
     return np.arange(len(values)) if n >= len(values) else np.argpartition(values, -n)[-n:]
 
 
-def _best_chunks(segments: Sequence[int], cosines: Sequence[float], n: int) -> dict[int, float]:
-    best: dict[int, float] = {}
-    for segment, cosine in zip(segments, cosines, strict=True):
-        for chunk in chunks_of_segment(segment):
-            if cosine > best.get(chunk, -2.0):
-                best[chunk] = cosine
-    return dict(sorted(best.items(), key=lambda item: (-item[1], item[0]))[:n])
+def _best_chunks(segments: NDArray[np.int64], cosines: NDArray[np.float32], n: int) -> dict[int, float]:
+    """The n best chunks, the best first, each with its best cosine; ties in the order of their segments."""
+    import numpy as np
+
+    order = np.lexsort((segments, -cosines))
+    first, second = chunks_of_segments(segments[order])
+    chunks = np.stack([first, second], axis=1).ravel()
+    _, places = np.unique(chunks, return_index=True)
+    best = np.sort(places)[:n]
+    return dict(zip(chunks[best].tolist(), cosines[order][best // 2].tolist(), strict=True))

@@ -6,10 +6,8 @@ What it stands on is backends.py's, what performs a run performers.py's, and wha
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +19,6 @@ from agentrt.config.schema import Config
 from agentrt.errors import InvalidRequestError, UnavailableError
 from agentrt.files.open import open_blobs
 from agentrt.models.client import ModelClient
-from agentrt.retrieval.index import sweep_index
 from agentrt.retrieval.preparer import Preparer
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.assistants import HOME_PROJECT, Assistants
@@ -30,14 +27,14 @@ from agentrt.runtime.code_interpreter.local import CodeInterpreter
 from agentrt.runtime.code_interpreter.sessions import CodeSessions
 from agentrt.runtime.declared import assistant_of, declared_assistants, declared_schedules, load_tools
 from agentrt.runtime.driving import Driving
-from agentrt.runtime.expiry import expire_runs, expire_vector_stores
+from agentrt.runtime.expiry import expire_runs
 from agentrt.runtime.files import Files
 from agentrt.runtime.firing import Firing
 from agentrt.runtime.health import Health, make_health
 from agentrt.runtime.hosted import HostedName, HostedTool
 from agentrt.runtime.ingest.driver import IngestDriver
 from agentrt.runtime.ingest.queue import KIND as INGEST
-from agentrt.runtime.ingest.queue import queue_forgotten
+from agentrt.runtime.ingest.upkeep import store_sweeps
 from agentrt.runtime.leases import Role
 from agentrt.runtime.models import Models
 from agentrt.runtime.performers import Performers
@@ -56,6 +53,8 @@ from agentrt.runtime.uploads import Uploads
 from agentrt.runtime.vector_stores import VectorStores
 from agentrt.runtime.vectors.parts import vector_parts
 from agentrt.runtime.vectors.queue import KIND as VECTORS
+from agentrt.runtime.watching.declared_stores import declare_stores
+from agentrt.runtime.watching.folders import Folders
 from agentrt.runtime.webhooks.delivery_driver import DeliveryDriver
 from agentrt.runtime.webhooks.desk import Webhooks
 from agentrt.runtime.webhooks.lanes import Lanes
@@ -66,10 +65,7 @@ from agentrt.store.webhook_deliveries import KIND as DELIVERY
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
 
-log = logging.getLogger(__name__)
-
 DRAIN_GRACE_S = 10.0
-SWEEP_INDEX_EVERY_S = 30.0
 
 
 class Runtime:
@@ -243,7 +239,8 @@ class Runtime:
             outbox=self._outbox,
             drivers={DELIVERY: deliveries, INGEST: self._open_ingest(exits), VECTORS: self._vectors.driver},
         )
-        self._pulse = PulseReader(self.store, self.clock, lease_s=config.runtime.lease_s)
+        self._pulse = PulseReader(self.store, self.clock, lease_s=config.runtime.lease_s, embedding=self._vectors.model)
+        await declare_stores(self.store, self.files, [*config.vector_stores.values()], clock=self.clock)
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
         await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
         await self._driving.start(
@@ -281,6 +278,7 @@ class Runtime:
         self._performers = Performers(
             config.runtime.limits,
             store=self.store,
+            dispatcher=self._backends.dispatcher,
             models=self.models,
             tools=self.tools,
             files=self.files,
@@ -323,6 +321,8 @@ class Runtime:
             clock=self.clock,
             files=self.files,
             preparer=preparer,
+            # A quarter of the places, as for deliveries: what waits for a process that reads must not hold up runs.
+            most_places=max(1, self.config.runtime.limits.max_concurrent_runs // 4),
             embedding=self._vectors.files,
         )
 
@@ -336,6 +336,19 @@ class Runtime:
         return DeliveryDriver(
             specs, store=self.store, dispatcher=dispatcher, clock=self.clock, sender=sender, lanes=lanes
         )
+
+    def _folder_sweeps(self) -> list[Sweep]:
+        if self.role == "api":  # the folders are where the work is done
+            return []
+        folders = Folders(
+            self.config.vector_stores,
+            store=self.store,
+            files=self.files,
+            storage=self._storage,
+            dispatcher=self._backends.dispatcher,
+            clock=self.clock,
+        )
+        return folders.sweeps()
 
     def _sweeps(self) -> list[Sweep]:
         retention = Retention(
@@ -351,10 +364,9 @@ class Runtime:
             Sweep("files", self.files.expire),
             Sweep("uploads", self.uploads.expire),
             Sweep("storage", self._storage.sweep, SWEEP_STORAGE_EVERY_S),
-            Sweep("vector_stores", lambda: expire_vector_stores(self.store, now=self.clock.now())),
-            Sweep("ingest", partial(queue_forgotten, self.store, self._backends.dispatcher, clock=self.clock)),
-            Sweep("index", partial(sweep_index, self.store, clock=self.clock), SWEEP_INDEX_EVERY_S),
+            *store_sweeps(self.store, self._backends.dispatcher, clock=self.clock),
             *self._vectors.sweeps,
+            *self._folder_sweeps(),
             Sweep("schedules", self.firing.sweep),
             Sweep("retention", retention.sweep, RETENTION_EVERY_S),
         ]

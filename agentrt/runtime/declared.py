@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from agentrt.config.schema import AgentSpec, Config, ScheduleSpec, ToolSource
+from agentrt.engine.message import JsonObject
 from agentrt.engine.spec import (
     CodeInterpreterTool,
     FileSearchTool,
@@ -96,6 +97,7 @@ def _assistant(spec: AgentSpec, tools: ToolRegistry, *, now: float) -> Assistant
         model=spec.model,
         instructions=spec.instructions or None,
         tools=msgspec.to_builtins(tool_specs(spec.tools, tools)),
+        tool_resources=_resources(spec),
         meta=dict(spec.metadata),
         temperature=spec.temperature,
         top_p=spec.top_p,
@@ -106,6 +108,10 @@ def _assistant(spec: AgentSpec, tools: ToolRegistry, *, now: float) -> Assistant
         settings=msgspec.to_builtins(_defaults(spec)),
     )
     return _hashed(assistant)
+
+
+def _resources(spec: AgentSpec) -> JsonObject:
+    return {"file_search": {"vector_store_ids": [*spec.vector_stores]}} if spec.vector_stores else {}
 
 
 def _hashed(assistant: Assistant) -> Assistant:

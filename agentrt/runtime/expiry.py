@@ -13,6 +13,7 @@ from agentrt.errors import FencedError, StoreError
 from agentrt.runtime.recorder import CancelWonError
 from agentrt.store.database import Store, Tx
 from agentrt.store.runs import list_overdue_runs
+from agentrt.store.vector_store_files import forget_places, has_old_places
 from agentrt.store.vector_stores import expire_vector_store, list_due_stores
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,15 @@ async def expire_runs(store: Store, end_run: Callable[[str, DeadlinePassed], Awa
 
 
 async def expire_vector_stores(store: Store, *, now: float) -> int:
-    """Let the stores be expired that nobody has used for as long as they said; how many there were."""
+    """Let the stores be expired that nobody has used for as long as they said; how many there were.
+
+    And forget where files stood in stores that they were taken out of long ago.
+    """
     n = 0
     while due := await store.read(lambda tx: list_due_stores(tx, now=now, limit=_BATCH)):
         n += await store.write(partial(_expire_stores, store_ids=due, now=now))
+    if await store.read(partial(has_old_places, now=now)):
+        await store.write(partial(forget_places, now=now))
     return n
 
 

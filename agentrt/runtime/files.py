@@ -25,7 +25,7 @@ from agentrt.store.files import (
     list_undated_files,
 )
 from agentrt.store.tool_resources import forget_code_file, is_listed_by_assistant
-from agentrt.store.vector_store_files import is_in_vector_store
+from agentrt.store.vector_store_files import is_in_vector_store, leave_places
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """What a model may be shown of one image; it travels in the request, as base64."""
@@ -125,6 +125,7 @@ class Files:
         def write(tx: Tx) -> list[str]:
             file = find_file(tx, project, file_id)
             forget_code_file(tx, file_id)
+            leave_places(tx, file_id, now=self._clock.now())
             delete_file(tx, file)
             return self._storage.release(tx, [file.sha256])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from agentrt.config.schema import DEFAULT_SANDBOX, Config, ModelSpec
+from agentrt.config.schema import DEFAULT_SANDBOX, Config, ModelSpec, VectorStoreSpec
 from agentrt.runtime.code_interpreter.sandboxes import Sandboxes, SandboxState
 from agentrt.runtime.pulse import Pulse, Queue, WorkerState
+from agentrt.store.embedded_files import EmbeddingProgress
 from agentrt.toolkit.registry import ToolRegistry
 
 NOT_TRIED = "tried out when it is first wanted"
@@ -22,8 +23,8 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """A running service. queue, workers: of the whole database, at most a second old. sandboxes: what isolates each
-    here, or why nothing does."""
+    """A running service. queue, workers, vectors: of the whole database, at most a second old. sandboxes: what isolates
+    each here, or why nothing does. vector_stores: those that agents.toml declares."""
 
     status: str
     version: str
@@ -36,6 +37,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     agents: list[str]
     queue: Queue
     workers: list[WorkerState]
+    vectors: EmbeddingProgress | None
+    vector_stores: dict[str, Part]
     warnings: list[str]
 
 
@@ -73,6 +76,8 @@ def make_health(
         agents=[spec.id for spec in config.agents.values()],
         queue=pulse.queue,
         workers=pulse.workers,
+        vectors=pulse.vectors,
+        vector_stores={name: store_part(spec, pulse) for name, spec in config.vector_stores.items()},
         warnings=list(config.warnings),
     )
 
@@ -86,6 +91,21 @@ def search_part(config: Config) -> Part:
     if unavailable is not None:
         return Part(on=False, why=f"by words alone: the embedding model {name} is not available: {unavailable}")
     return Part(on=True, why=f"by words and by the vectors of {name}")
+
+
+def store_part(spec: VectorStoreSpec, pulse: Pulse) -> Part:
+    """A declared store and its folders. on: whether all that is in them can be found, or will be soon."""
+    if not spec.folders:
+        return Part(on=True)
+    state = next((one for one in pulse.folders if one.store_id == spec.id), None)
+    if state is None or state.checked_at is None:
+        return Part(on=True, why="its folders were not looked through yet")
+    files = f"{state.files:,} file{'' if state.files == 1 else 's'} from folders"
+    coming = f"{state.pending:,} being indexed" if state.pending else ""
+    bad = f"{state.failed:,} not indexed as they are" if state.failed else ""
+    odd = "something is wrong with the folders" if state.problems else ""
+    more = f"agentrt stores show {spec.name} says which and why" if bad or odd else ""
+    return Part(on=not bad and not odd, why=" · ".join(filter(None, (files, coming, bad, odd, more))))
 
 
 def _sandbox(state: SandboxState) -> Part:

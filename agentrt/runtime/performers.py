@@ -7,9 +7,11 @@ driving.py's.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from agentrt.clock import Clock
 from agentrt.config.schema import RuntimeLimits
+from agentrt.dispatch.ports import Dispatcher
 from agentrt.engine.run import Run
 from agentrt.engine.spec import Price, RunSpec
 from agentrt.models.client import ModelClient
@@ -38,6 +40,7 @@ class Performers:
         limits: RuntimeLimits,
         *,
         store: Store,
+        dispatcher: Dispatcher,
         models: Models,
         tools: ToolRegistry,
         files: Files,
@@ -49,6 +52,7 @@ class Performers:
     ) -> None:
         self._limits = limits
         self._store = store
+        self._dispatcher = dispatcher
         self._models = models
         self._tools = tools
         self._files = files
@@ -119,7 +123,12 @@ class Performers:
             )
         if "file_search" not in hosted and run.spec.tool_type("file_search") == "file_search":
             library = StoredLibrary(
-                self._store, self._clock, self._store_search, project=hold.project, thread_id=run.spec.thread_id
+                self._store,
+                self._clock,
+                self._store_search,
+                project=hold.project,
+                thread_id=run.spec.thread_id,
+                aside=partial(self._dispatcher.aside, hold.job_id),
             )
             hosted["file_search"] = SearchRunner(library, clock=self._clock, context_window=self._context_window)
         return hosted

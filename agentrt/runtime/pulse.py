@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,8 +13,10 @@ from agentrt.errors import StoreError, UnavailableError
 from agentrt.runtime.leases import ALONE_BEAT_S
 from agentrt.store.clock import database_time
 from agentrt.store.database import Store, Tx
+from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress
 from agentrt.store.jobs import driven_jobs, waiting_jobs
 from agentrt.store.runs import count_resting_runs
+from agentrt.store.watched_folders import count_watched, list_watches
 from agentrt.store.workers import WorkerProcess, list_workers
 
 _FRESH_S = 1.0
@@ -56,14 +59,30 @@ class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
         return self.role != "api"
 
 
+class FolderPulse(msgspec.Struct, frozen=True, kw_only=True):
+    """The watched folders of a store. checked_at: of the last look. problems: how many the folders have."""
+
+    store_id: str
+    checked_at: int | None
+    files: int
+    pending: int
+    failed: int
+    problems: int
+
+
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """vectors: how far files have those of the model that search uses; None when it uses none."""
+
     queue: Queue
     workers: list[WorkerState]
+    vectors: EmbeddingProgress | None = None
+    folders: list[FolderPulse] = []
 
 
-def read_pulse(tx: Tx, *, now: float, lease_s: float) -> Pulse:
+def read_pulse(tx: Tx, *, now: float, lease_s: float, embedding: str | None = None) -> Pulse:
     """now: by the clock that the workers' signs of life go by. lease_s: after that long without one, a worker counts
-    as dead; alone with its database, a process gives one every half minute only."""
+    as dead; alone with its database, a process gives one every half minute only. embedding: the name of the vectors
+    that files shall have."""
     n_waiting, oldest_at = waiting_jobs(tx, now=now)
     driven = driven_jobs(tx)
     n_asked, n_held = count_resting_runs(tx)
@@ -76,7 +95,25 @@ def read_pulse(tx: Tx, *, now: float, lease_s: float) -> Pulse:
         held=n_held,
     )
     workers = [_state(worker, now, driving=driven[worker.id], silent_s=silent_s) for worker in list_workers(tx)]
-    return Pulse(queue=queue, workers=workers)
+    vectors = None if embedding is None else embedding_progress(tx, embedding)
+    return Pulse(queue=queue, workers=workers, vectors=vectors, folders=_folders(tx))
+
+
+def _folders(tx: Tx) -> list[FolderPulse]:
+    found = []
+    for watch in list_watches(tx):
+        counts = count_watched(tx, watch.store_id)
+        found.append(
+            FolderPulse(
+                store_id=watch.store_id,
+                checked_at=watch.checked_at,
+                files=counts.files,
+                pending=counts.pending,
+                failed=counts.failed,
+                problems=len(watch.problems),
+            )
+        )
+    return found
 
 
 def shared_time(tx: Tx, clock: Clock) -> float:
@@ -87,8 +124,9 @@ def shared_time(tx: Tx, clock: Clock) -> float:
 class PulseReader:
     """The pulse for whoever asks often: read once a second at most, also when many ask at once."""
 
-    def __init__(self, store: Store, clock: Clock, *, lease_s: float) -> None:
+    def __init__(self, store: Store, clock: Clock, *, lease_s: float, embedding: str | None = None) -> None:
         self._store = store
+        self._embedding = embedding
         self._clock = clock
         self._lease_s = lease_s
         self._lock = asyncio.Lock()
@@ -100,10 +138,10 @@ class PulseReader:
             asked_at = self._clock.monotonic()
             if self._last is not None and asked_at - self._last[0] < _FRESH_S:
                 return self._last[1]
-            now = self._clock.now()
+            read = partial(read_pulse, now=self._clock.now(), lease_s=self._lease_s, embedding=self._embedding)
             try:
                 async with asyncio.timeout(_LONGEST_S):
-                    pulse = await self._store.read(lambda tx: read_pulse(tx, now=now, lease_s=self._lease_s))
+                    pulse = await self._store.read(read)
             except (StoreError, SQLAlchemyError, TimeoutError) as error:
                 raise UnavailableError("The database does not answer.") from error
             self._last = (asked_at, pulse)

@@ -12,6 +12,7 @@ from agentrt.engine.message import JsonObject, JsonValue
 from agentrt.errors import InvalidRequestError
 from agentrt.runtime.ingest.queue import make_store, put_files
 from agentrt.runtime.requests import Attachment, NewStoreFile, NewVectorStore
+from agentrt.runtime.vector_stores import refuse_expired
 from agentrt.store.database import Tx
 from agentrt.store.files import find_file
 from agentrt.store.threads import Thread, update_thread
@@ -60,7 +61,8 @@ def resolve_resources(
 def attach(tx: Tx, thread: Thread, attachments: Sequence[Attachment], *, dispatcher: Dispatcher, now: float) -> None:
     """Give a message's attachments to its thread: code_interpreter files to its list, the others to its store.
 
-    Raises NotFoundError for an unknown file, InvalidRequestError when the code interpreter's list is full.
+    Raises NotFoundError for an unknown file, InvalidRequestError when the code interpreter's list is full or the store
+    has expired.
     """
     if not attachments:
         return
@@ -109,6 +111,7 @@ def _add_search_file(
     # A store that somebody has deleted since is still named there.
     store = load_vector_store(tx, store_ids[0]) if store_ids else None
     if store is not None:
+        refuse_expired(store, now=now)  # the run would fail, and nobody would ever find the file
         put_files(tx, dispatcher, store, [NewStoreFile(file_id)], now=now)
         return
     new = NewVectorStore(file_ids=(file_id,), expires_after_days=THREAD_STORE_DAYS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -44,7 +45,8 @@ class StoreQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is searched for. queries: each is answered, a passage counts by the one that it answers best.
 
     rewrites: whether they are put into the words of documents first. reranks: whether more is looked at than the words
-    and the meaning of each passage. explains: whether the candidates that are no results are told of.
+    and the meaning of each passage. explains: whether the candidates that are no results are told of, at most
+    max_candidates; None: all.
     """
 
     queries: tuple[str, ...]
@@ -54,6 +56,7 @@ class StoreQuery(msgspec.Struct, frozen=True, kw_only=True):
     rewrites: bool = False
     reranks: bool = True
     explains: bool = False
+    max_candidates: int | None = None
 
 
 class JudgedCandidate(msgspec.Struct, frozen=True):
@@ -64,7 +67,8 @@ class JudgedCandidate(msgspec.Struct, frozen=True):
 
 
 class StoreAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """queries: those that were searched for. results: the best first. candidates: likewise, when asked for.
+    """queries: those that were searched for. results: the best first. candidates: likewise, when asked for, of
+    n_candidates that were considered.
 
     vector_model: the model whose vectors were compared (several stores may have several); None: words only.
     why_no_vectors: what kept the vectors of a store from being compared; None when it has none, or nothing has.
@@ -73,8 +77,13 @@ class StoreAnswer(msgspec.Struct, frozen=True, kw_only=True):
     queries: tuple[str, ...]
     results: list[Result]
     candidates: list[JudgedCandidate]
+    n_candidates: int = 0
     vector_model: str | None = None
     why_no_vectors: str | None = None
+
+
+_Read: TypeAlias = tuple[Found, bool, set[str]]
+"""What was found, whether the use of the stores has to be written down, and the models of their vectors by then."""
 
 
 class StoreSearch:
@@ -116,7 +125,6 @@ class StoreSearch:
         queries = asked.queries
         if asked.rewrites:
             queries = tuple(await (rewrite or self._rewrite)(queries))
-        embedded = await self._embed(queries, sorted(models))
         reranker = self._reranker if asked.reranks else None
         options = SearchOptions(
             limit=asked.limit if reranker is None else max(RERANKED, asked.limit),
@@ -124,15 +132,16 @@ class StoreSearch:
             filter=asked.filter,
             rewards_pairs=asked.reranks,
             is_explained=asked.explains,
+            max_candidates=asked.max_candidates,
         )
 
-        nearest = self._vectors.nearest if embedded.models else None
-
-        def read(tx: Tx) -> tuple[Found, bool]:
-            is_due = self._check(tx, project, store_ids)
-            return search(tx, store_ids, embedded.questions, options, nearest), is_due
-
-        found, is_touch_due = await self._store.read_long(read)
+        while True:
+            embedded = await self._embed(queries, sorted(models))
+            read = partial(self._read, project=project, store_ids=store_ids, embedded=embedded, options=options)
+            found, is_touch_due, newer = await self._store.read_long(read)
+            if newer <= models:
+                break
+            models = newer  # a store's vectors were exchanged meanwhile: the old model's question does not fit them
         if is_touch_due:
             await self._store.write(lambda tx: touch_vector_stores(tx, set(store_ids), now=self._clock.now()))
         judged = None if reranker is None else await _rerank(reranker, queries, found, asked)
@@ -142,9 +151,18 @@ class StoreSearch:
             queries=queries,
             results=judged[0],
             candidates=judged[1],
+            n_candidates=found.n_candidates,
             vector_model=", ".join(embedded.models) or None,
             why_no_vectors=embedded.why_not,
         )
+
+    def _read(
+        self, tx: Tx, *, project: str, store_ids: Sequence[str], embedded: Embedded, options: SearchOptions
+    ) -> _Read:
+        is_due = self._check(tx, project, store_ids)
+        newer = serving_models(tx, store_ids) if embedded.models else set()
+        nearest = self._vectors.nearest if embedded.models else None
+        return search(tx, store_ids, embedded.questions, options, nearest), is_due, newer
 
     def _check(self, tx: Tx, project: str, store_ids: Sequence[str]) -> bool:
         """Whether the stores' use has to be written down; most of the time it was a moment ago."""

@@ -126,7 +126,7 @@ class Uploads:
         way. Raises NotFoundError, InvalidRequestError for parts that do not fit, or when it has ended otherwise.
         """
         upload, parts = await self._store.read(lambda tx: self._find_whole(tx, project, upload_id))
-        if upload.status == "completed" and upload.part_ids == list(part_ids):
+        if _is_completed_with(upload, part_ids):
             return await self._store.read(lambda tx: _completed(tx, project, upload_id))
         self._demand_pending(upload)
         chosen = _choose(upload, parts, part_ids)
@@ -144,8 +144,11 @@ class Uploads:
         except _CompletedError:
             pass
         except FileNotFoundError:
-            await self.check_open(project, upload_id)  # cancelled while its parts were read
-            raise UnavailableError(f"A part of {upload_id} is missing from where the server keeps files.") from None
+            # Its end takes the parts away, also from who is reading them.
+            now = await self._store.read(lambda tx: find_upload(tx, project, upload_id))
+            if not _is_completed_with(now, part_ids):
+                self._demand_pending(now)
+                raise UnavailableError(f"A part of {upload_id} is missing from where the server keeps files.") from None
         return await self._store.read(lambda tx: _completed(tx, project, upload_id))
 
     async def cancel(self, project: str, upload_id: str) -> Upload:
@@ -186,7 +189,7 @@ class Uploads:
     def _finish(self, tx: Tx, project: str, upload_id: str, part_ids: Sequence[str], blob: str) -> list[str]:
         """The file is there: the last look at the upload, and its end. Returns the blobs that died."""
         upload = lock_upload(tx, project, upload_id)
-        if upload.status == "completed" and upload.part_ids == list(part_ids):
+        if _is_completed_with(upload, part_ids):
             raise _CompletedError
         self._demand_pending(upload)
         file = new_file(
@@ -229,6 +232,10 @@ class Uploads:
                     if note is not None:
                         note(piece)
                     yield piece
+
+
+def _is_completed_with(upload: Upload, part_ids: Sequence[str]) -> bool:
+    return upload.status == "completed" and upload.part_ids == list(part_ids)
 
 
 def _completed(tx: Tx, project: str, upload_id: str) -> tuple[Upload, File]:

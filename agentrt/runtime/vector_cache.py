@@ -83,7 +83,7 @@ def _read(tx: Tx, stats: IndexStats, model: str, old: _Kept | None) -> _Kept:
     known = {} if old is None else old.files
     new = [file for file, with_model in files.items() if file not in known or known[file] != with_model]
     if old is None or len(new) > _READ_ONE_BY_ONE:
-        vectors = [v for v in read_vectors(tx, stats.index_key, model) if v.segment_id >> FILE_SHIFT in files]
+        vectors = (v for v in read_vectors(tx, stats.index_key, model) if v.segment_id >> FILE_SHIFT in files)
         return _Kept(stats.version, files, VectorIndex(vectors))
     without = {file for file in known if file not in files}.union(new)
     added = [vector for file in new for vector in read_file_vectors(tx, stats.index_key, model, file)]

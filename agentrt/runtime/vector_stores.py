@@ -5,12 +5,14 @@ Indexing the files is in ingest/, searching in store_search.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import IntegrityError
 
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Dispatcher
-from agentrt.errors import InvalidRequestError
+from agentrt.errors import InvalidRequestError, PermissionDeniedError
 from agentrt.ids import new_id
 from agentrt.runtime.ingest.queue import make_store, put_files, set_attributes
 from agentrt.runtime.requests import NewStoreFile, NewVectorStore
@@ -25,12 +27,15 @@ from agentrt.store.vector_store_batches import (
 )
 from agentrt.store.vector_store_files import VectorStoreFile, detach_file, find_store_file
 from agentrt.store.vector_stores import (
+    DECLARED,
     VectorStore,
     delete_vector_store,
     expiry_of,
     find_vector_store,
     update_vector_store,
 )
+
+T = TypeVar("T")
 
 
 class VectorStores:
@@ -47,7 +52,7 @@ class VectorStores:
         def write(tx: Tx) -> VectorStore:
             return make_store(tx, self._dispatcher, project, new, now=self._clock.now())
 
-        return await self._store.write(write)
+        return await self._write(write)
 
     async def update(self, project: str, store_id: str, changes: Mapping[str, Any]) -> VectorStore:
         """Replace the given fields of NewVectorStore (name, metadata, expires_after_days); absent ones stay.
@@ -67,10 +72,13 @@ class VectorStores:
         return await self._store.write(write)
 
     async def delete(self, project: str, store_id: str) -> None:
-        """Delete a store; its files stay. Raises NotFoundError."""
+        """Delete a store; its files stay. Raises NotFoundError, PermissionDeniedError for a declared one."""
 
         def write(tx: Tx) -> None:
-            find_vector_store(tx, project, store_id)
+            if find_vector_store(tx, project, store_id).origin == DECLARED:
+                raise PermissionDeniedError(
+                    f"The vector store {store_id} is declared in agents.toml: take it out there."
+                )
             delete_vector_store(tx, store_id)
 
         await self._store.write(write)
@@ -82,7 +90,7 @@ class VectorStores:
             self._put(tx, project, store_id, [new])
             return find_store_file(tx, store_id, new.file_id)
 
-        return await self._store.write(write)
+        return await self._write(write)
 
     async def set_attributes(
         self, project: str, store_id: str, file_id: str, attributes: Mapping[str, AttributeValue] | None
@@ -102,7 +110,7 @@ class VectorStores:
 
         def write(tx: Tx) -> None:
             find_vector_store(tx, project, store_id)
-            detach_file(tx, store_id, file_id)
+            detach_file(tx, store_id, file_id, now=self._clock.now())
 
         await self._store.write(write)
 
@@ -117,7 +125,7 @@ class VectorStores:
             insert_batch(tx, batch, list(dict.fromkeys(file.file_id for file in new)))
             return batch
 
-        return await self._store.write(write)
+        return await self._write(write)
 
     async def cancel_batch(self, project: str, store_id: str, batch_id: str) -> VectorStoreBatch:
         """Let those of its files be that are not indexed yet. Once is enough: again changes nothing.
@@ -135,6 +143,13 @@ class VectorStores:
             return find_batch(tx, project, store_id, batch_id)
 
         return await self._store.write(write)
+
+    async def _write(self, write: Callable[[Tx], T]) -> T:
+        try:
+            return await self._store.write(write)
+        except IntegrityError:
+            # The store or a file was deleted at this moment: now that is seen.
+            return await self._store.write(write)
 
     def _put(self, tx: Tx, project: str, store_id: str, new: Sequence[NewStoreFile]) -> None:
         now = self._clock.now()

@@ -14,13 +14,14 @@ import msgspec
 
 from agentrt.config.project import bundled_folder
 
-# Isolated from variables and working folder (-I), no files written (-B), UTF-8 whatever the locale is.
+# Isolated from variables and working folder (-I), no files written (-B), UTF-8 whatever the locale is. It ends when
+# nothing comes for a minute: whoever started it was killed meanwhile, and there is no kernel yet whose lease could end.
 _LOADER: Final = """\
-import json, os, sys, types
+import json, os, select, sys, types
 def take(n):
     data = b""
     while len(data) < n:
-        piece = os.read(0, n - len(data))
+        piece = select.select([0], [], [], 60.0)[0] and os.read(0, n - len(data))
         if not piece:
             sys.exit("no kernel came")
         data += piece
@@ -40,6 +41,7 @@ _MODULES: Final = (
     "agentrt_processes",
     "agentrt_relay",
     "agentrt_display",
+    "agentrt_usage",
     "agentrt_worker",
     "agentrt_lineage",
     "agentrt_call",

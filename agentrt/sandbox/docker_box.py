@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -33,7 +34,9 @@ _MAX_NAMES: Final = 50_000
 _OPEN_FILES: Final = 1024
 # The owner too: where the image has such a folder, runc gives the mount the mode of that.
 _MOUNT: Final = "rw,nosuid,nodev,mode=1777,uid={user},gid={user},size="
-_GONE: Final = (404, 409)  # no such container; its removal has begun already
+_GONE: Final = 404
+_GOING: Final = 409  # its removal has begun already
+_REMOVE_S: Final = 20
 
 
 def spec_hash(spec: SandboxSpec, image_id: str) -> str:
@@ -176,11 +179,17 @@ def keep_user_of(client: APIClient, container: str) -> int:
 
 
 def remove(client: APIClient, container: str) -> None:
-    """Kill and remove it; nothing happens when it is gone or going."""
+    """Kill and remove it; nothing happens when it is gone. Answers when it is, and its name is free again.
+
+    The engine removes it by itself as well, as soon as it has ended (AutoRemove): then it only says that it is at it.
+    """
     from docker.errors import APIError
 
     try:
         client.remove_container(container, force=True)
     except APIError as error:
-        if error.status_code not in _GONE:
+        if error.status_code == _GOING:
+            with suppress(OSError):  # gone meanwhile; or it takes for ever, and nobody here can do more about it
+                client.wait(container, timeout=_REMOVE_S, condition="removed")
+        elif error.status_code != _GONE:
             raise

@@ -17,6 +17,8 @@ from agentrt.server.endpoint import Call
 from agentrt.store.files import File
 
 OCTETS: Final = "application/octet-stream"
+ANY_TYPE: Final = "*/*"
+"""What a download is announced as: it has the type of its file."""
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 # Python's own table, not the machine's: the same file has the same type everywhere.

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, func, or_, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, or_, select, true, tuple_, update
 
 from agentrt.store.database import Tx
 from agentrt.store.records import table_of
 from agentrt.store.search_tables import IndexedFileTable, SegmentTable, StoreIndexTable
 from agentrt.store.segment_ids import ids_of_file
 from agentrt.store.statements import Statement
+from agentrt.store.vector_store_files import VectorStoreFileTable
 from agentrt.store.vector_stores import VectorStoreTable
 
 _indexed = table_of(IndexedFileTable)
 _indexes = table_of(StoreIndexTable)
 _segments = table_of(SegmentTable)
 _stores = table_of(VectorStoreTable)
+_store_files = table_of(VectorStoreFileTable)
 
 # In ranges and not as "another one", for which no index is used.
 _missing_ranges: tuple[ColumnElement[bool], ...] = (
@@ -52,12 +54,26 @@ _stores_missing = Statement(
 _count_missing = Statement(select(func.count()).where(_indexed.c.file_id.is_not(None), _is_missing))
 _count_all = Statement(select(func.count()).where(_indexed.c.file_id.is_not(None), true()))
 _is_visible = Statement(
-    select(_indexed.c.key).where(_indexed.c.key == bindparam("file_key"), _indexed.c.file_id.is_not(None))
+    select(_indexed.c.key)
+    .where(_indexed.c.key == bindparam("file_key"), _indexed.c.file_id.is_not(None))
+    .with_for_update()
 )
 _mark = Statement(
     update(_indexed)
     .where(_indexed.c.key == bindparam("file_key"), _indexed.c.file_id.is_not(None))
     .values(embedded_with=bindparam("with_model"))
+)
+_size = Statement(
+    update(_store_files)
+    .where(
+        tuple_(_store_files.c.store_id, _store_files.c.file_id).in_(
+            select(_indexed.c.store_id, _indexed.c.file_id).where(
+                _indexed.c.key == bindparam("file_key"), _indexed.c.file_id.is_not(None)
+            )
+        ),
+        _store_files.c.status == "completed",  # and not put in again meanwhile
+    )
+    .values(usage_bytes=bindparam("size", type_=BigInteger))
 )
 _serve = Statement(
     update(_indexes)
@@ -141,8 +157,13 @@ def visible_files(tx: Tx, index_key: int) -> dict[int, str | None]:
 
 
 def is_visible(tx: Tx, file_key: int) -> bool:
-    """Whether the file can be found."""
+    """Whether the file can be found; it stays so until the transaction ends."""
     return _is_visible.first(tx, {"file_key": file_key}) is not None
+
+
+def set_size(tx: Tx, file_key: int, usage_bytes: int) -> None:
+    """What a visible file takes up in the index. Its place in the store is held for the rest of the transaction."""
+    _size.run(tx, {"file_key": file_key, "size": usage_bytes})
 
 
 def mark_embedded(tx: Tx, index_key: int, file_key: int, model: str) -> None:

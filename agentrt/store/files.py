@@ -107,13 +107,20 @@ def load_file(tx: Tx, file_id: str) -> File | None:
 
 def check_files(tx: Tx, project: str, file_ids: Sequence[str]) -> None:
     """Raises NotFoundError for the first one that the project does not have."""
+    known = existing_files(tx, project, file_ids)
+    for file_id in file_ids:
+        if file_id not in known:
+            raise NotFoundError("file", file_id)
+
+
+def existing_files(tx: Tx, project: str, file_ids: Sequence[str]) -> set[str]:
+    """Those that the project has."""
+    known: set[str] = set()
     for at in range(0, len(file_ids), _LOOKED_UP_AT_ONCE):
         some = file_ids[at : at + _LOOKED_UP_AT_ONCE]
         query = select(_table.c.id).where(_table.c.project == project, _table.c.id.in_(some))
-        known = set(tx.conn.execute(query).scalars())
-        for file_id in some:
-            if file_id not in known:
-                raise NotFoundError("file", file_id)
+        known.update(tx.conn.execute(query).scalars())
+    return known
 
 
 def list_files(tx: Tx, project: str, query: PageQuery, *, purpose: str | None = None) -> Page[File]:

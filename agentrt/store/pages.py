@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -19,6 +19,8 @@ from agentrt.store.statements import Statement
 R = TypeVar("R", bound=Record)
 Where: TypeAlias = tuple[ColumnElement[bool] | TextClause, ...]
 """Conditions with bindparams, made once and kept: statements are found again by them."""
+
+FindGone: TypeAlias = Callable[[Tx, Mapping[str, Any], str], tuple[Any, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Listing(Generic[R]):
     """A table that is read in pages. kind: as NotFoundError names an object. prefix: how our ids of it begin.
 
     key: the columns of `source` that order it, unique together. has_time_key: they are a creation time and an id.
-    cursor: the column that cursors name a row by. prefix None: a row that is gone leaves no place behind.
+    cursor: the column that cursors name a row by. find_gone: where a row stood that is gone, for (tx, values, cursor),
+    None if it never was there; without it, our ids tell.
     """
 
     model: type[R]
@@ -52,9 +55,10 @@ class Listing(Generic[R]):
     source: FromClause
     key: tuple[ColumnElement[Any], ...]
     kind: str
-    prefix: str | None
+    prefix: str
     has_time_key: bool
     cursor: ColumnElement[Any]
+    find_gone: FindGone | None
 
 
 def listing(
@@ -62,16 +66,18 @@ def listing(
     table: Table,
     *,
     kind: str,
-    prefix: str | None,
+    prefix: str,
     source: FromClause | None = None,
     key: tuple[ColumnElement[Any], ...] | None = None,
     has_time_key: bool = True,
     cursor: ColumnElement[Any] | None = None,
+    find_gone: FindGone | None = None,
 ) -> Listing[R]:
     """A Listing; ordered by creation, its rows named by their ids, unless told otherwise."""
     key = key or (table.c.created_at, table.c.id)
     cursor = table.c.id if cursor is None else cursor
-    return Listing(model, table, table if source is None else source, key, kind, prefix, has_time_key, cursor)
+    source = table if source is None else source
+    return Listing(model, table, source, key, kind, prefix, has_time_key, cursor, find_gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,12 @@ def _find_place(
         place = _place(of, where).first(tx, {**values, "cursor": cursor})
         if place is not None:
             return tuple(place), False
-    made_at = time_of(cursor) if of.prefix is not None and cursor.startswith(of.prefix) else None
+    if of.find_gone is not None:
+        gone = of.find_gone(tx, values, cursor)
+        if gone is None:
+            raise NotFoundError(of.kind, cursor)
+        return gone, False
+    made_at = time_of(cursor) if cursor.startswith(of.prefix) else None
     # A row that exists and does not match is another list's: of another project, thread or run.
     if made_at is None or _exists(of).first(tx, {"cursor": cursor}) is not None:
         raise NotFoundError(of.kind, cursor)

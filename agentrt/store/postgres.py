@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from agentrt.clock import Clock
 from agentrt.errors import StoreError
 from agentrt.store.commit_markers import (
-    CommitMarker,
+    MarkerGoneError,
     begin_with_mark,
     delete_markers,
     insert_marker,
@@ -142,21 +142,25 @@ class PostgresStore:
 
     async def _write_once(self, fn: Callable[[Tx], T]) -> T:
         async with _connection(self._engine) as conn:
-            return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
+            try:
+                return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
+            except MarkerGoneError:
+                (await conn.get_raw_connection()).info.pop(_MARKER)
+                return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
 
     async def _marker_of(self, conn: AsyncConnection) -> str:
         """The connection's own commit marker, made when it is first needed."""
         info = (await conn.get_raw_connection()).info
         if _MARKER not in info:
-            marker = CommitMarker(id=secrets.token_hex(16), made_at=int(self._clock.now()))
+            marker_id = secrets.token_hex(16)
 
             def make(sync_conn: Connection) -> None:  # in two transactions, of one statement each
                 tx = Tx(sync_conn)
-                delete_markers(tx, before=marker.made_at - 2 * CONNECTION_LIFETIME_S)
-                insert_marker(tx, marker)
+                delete_markers(tx, age_s=2 * CONNECTION_LIFETIME_S)
+                insert_marker(tx, marker_id)
 
             await conn.run_sync(make)
-            info[_MARKER] = marker.id
+            info[_MARKER] = marker_id
         return str(info[_MARKER])
 
     async def _was_committed(self, unsure: _UnsureError, give_up_at: float) -> bool:

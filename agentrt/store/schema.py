@@ -29,6 +29,7 @@ TABLE_MODULES = (
     "vector_store_batches",
     "vector_store_files",
     "vector_stores",
+    "watched_folders",
     "webhook_deliveries",
     "workers",
 )

@@ -1,11 +1,12 @@
-"""Vectors of segments: written with a staged file, read all at once, or a few to look at them closely."""
+"""Vectors of segments: written with a staged file, read all, or a few to look at them closely."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import BigInteger, Integer, bindparam, delete, select, tuple_
 
 from agentrt.store.database import Tx
 from agentrt.store.records import insert_records, table_of
@@ -17,7 +18,16 @@ _vectors = table_of(SegmentVectorTable)
 _insert = Statement(_vectors.insert())
 _of_index = (_vectors.c.index_key == bindparam("index_key"), _vectors.c.model == bindparam("model"))
 _columns = (_vectors.c.segment_id, _vectors.c.window, _vectors.c.vector)
-_all = Statement(select(*_columns).where(*_of_index))
+_place = tuple_(_vectors.c.segment_id, _vectors.c.window)
+_next = Statement(
+    select(*_columns)
+    .where(
+        *_of_index,
+        _place > tuple_(bindparam("after_segment", type_=BigInteger), bindparam("after_window", type_=Integer)),
+    )
+    .order_by(_vectors.c.segment_id, _vectors.c.window)
+    .limit(bindparam("n"))
+)
 _is_of_file = (_vectors.c.segment_id >= bindparam("first"), _vectors.c.segment_id <= bindparam("last"))
 _of_file = Statement(select(*_columns).where(*_of_index, *_is_of_file))
 _delete_range = Statement(delete(_vectors).where(*_of_index, *_is_of_file))
@@ -30,6 +40,9 @@ _others = tuple(
     for is_other in (_vectors.c.model < bindparam("model"), _vectors.c.model > bindparam("model"))
 )
 _AT_ONCE = 100
+READ_AT_ONCE: Final = 2000
+"""So many vectors are in memory while all of a store are read: with 1,536 dimensions, 6 MB."""
+
 _of_segments = Statement(
     select(*_columns).where(*_of_index, _vectors.c.segment_id.in_([bindparam(f"s{i}") for i in range(_AT_ONCE)]))
 )
@@ -70,9 +83,19 @@ def delete_other_vectors(tx: Tx, index_key: int, model: str, *, n: int = 500) ->
     return False
 
 
-def read_vectors(tx: Tx, index_key: int, model: str) -> list[StoredVector]:
-    """Every vector of a store that the model has made, in the order of segments; those of hidden files too."""
-    return [StoredVector(*row) for row in _all.rows(tx, {"index_key": index_key, "model": model})]
+def read_vectors(tx: Tx, index_key: int, model: str, *, n: int = READ_AT_ONCE) -> Iterator[StoredVector]:
+    """Every vector of a store that the model has made, in the order of segments; those of hidden files too.
+
+    They are read as they are asked for, n at once.
+    """
+    segment, window = -1, 0
+    while True:
+        place = {"after_segment": segment, "after_window": window, "n": n}
+        rows = _next.rows(tx, {"index_key": index_key, "model": model, **place})
+        yield from (StoredVector(*row) for row in rows)
+        if len(rows) < n:
+            return
+        segment, window = rows[-1][0], rows[-1][1]
 
 
 def read_file_vectors(tx: Tx, index_key: int, model: str, file_key: int) -> list[StoredVector]:

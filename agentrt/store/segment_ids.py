@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SEGMENT_BITS: Final = 18
 _LENGTH_BITS: Final = 8
@@ -67,10 +71,10 @@ def ids_of_chunk(chunk: int) -> tuple[int, int]:
     return max(own - _ODD_SEGMENT, chunk >> CHUNK_FILE_SHIFT << FILE_SHIFT), own + 2 * _ODD_SEGMENT
 
 
-def chunks_of_segment(segment: int) -> tuple[int, ...]:
-    """The ids of the chunk or the two chunks that a segment is in."""
-    chunk = segment >> _SEGMENT_SHIFT + 1
-    return (chunk, chunk + 1) if segment & _ODD_SEGMENT else (chunk,)
+def chunks_of_segments(segments: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The id of the chunk that each segment is in, and of the second one if it is shared, else of the same."""
+    chunks = segments >> _SEGMENT_SHIFT + 1
+    return chunks, chunks + (segments >> _SEGMENT_SHIFT & 1)
 
 
 def is_shared(segment: int) -> bool:

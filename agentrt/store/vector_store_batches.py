@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, ForeignKeyConstraint, Index, bindparam, func, null, select, update
 from sqlmodel import Field
 
+from agentrt.ids import time_of
 from agentrt.store.database import ID_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
 from agentrt.store.records import fetch_owned, insert_records, table_of, update_row
@@ -85,7 +86,8 @@ _pages = listing(
     VectorStoreFile,
     _files,
     kind="vector store file",
-    prefix=None,
+    prefix="file-",
+    find_gone=lambda tx, values, cursor: None if time_of(cursor) is None else (cursor,),  # ids stand among ids
     source=_in_batch,
     key=(_members.c.file_id,),  # they were put in at once
     has_time_key=False,

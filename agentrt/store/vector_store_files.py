@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from sqlalchemy import BigInteger, Index, bindparam, delete, func, select, text, update
+from sqlalchemy import BigInteger, Index, bindparam, cast, delete, func, select, text, update
 from sqlmodel import Field
 
 from agentrt.engine.message import JsonObject
@@ -23,6 +23,7 @@ from agentrt.store.statements import Statement
 StoreFileStatus: TypeAlias = Literal["in_progress", "completed", "failed", "cancelled"]
 
 _LOOKED_UP_AT_ONCE: Final = 500
+_PLACES_KEPT_S: Final = 86_400
 _IS_QUEUED = text("job_id IS NOT NULL")
 _IS_FORGOTTEN = text("status = 'in_progress' AND job_id IS NULL")
 
@@ -65,6 +66,21 @@ class VectorStoreFileTable(VectorStoreFile, table=True):
     )
 
 
+class DetachedFile(Record):
+    """Where a file stood in a store that it is in no more: who pages through a store and takes out what there is must
+    find the next page. detached_at: it is forgotten after a day."""
+
+    store_id: str = Field(primary_key=True, foreign_key="vector_store.id", ondelete="CASCADE", sa_type=ID_COLUMN)
+    file_id: str = Field(primary_key=True, sa_type=ID_COLUMN)
+    created_at: int = Field(sa_type=BigInteger)
+    detached_at: int = Field(sa_type=BigInteger)
+
+
+class DetachedFileTable(DetachedFile, table=True):
+    __tablename__ = "detached_file"
+    __table_args__ = (Index("ix_detached_file_detached", "detached_at"), {"sqlite_with_rowid": False})
+
+
 class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many files of a store or a batch have which status. usage_bytes: what they take up in the index."""
 
@@ -94,11 +110,28 @@ _counts = Statement(
 _holds_file = Statement(select(_files.c.store_id).where(_files.c.file_id == bindparam("file_id")).limit(1))
 _of_store: Where = (_files.c.store_id == bindparam("store_id"),)
 _of_status: Where = (*_of_store, _files.c.status == bindparam("status"))
+_detached = table_of(DetachedFileTable)
+_stood_at = Statement(
+    select(_detached.c.created_at, _detached.c.file_id).where(
+        _detached.c.store_id == bindparam("store_id"), _detached.c.file_id == bindparam("cursor")
+    )
+)
+_old_place = Statement(select(_detached.c.file_id).where(_detached.c.detached_at < bindparam("before")).limit(1))
+_forget_places = Statement(delete(_detached).where(_detached.c.detached_at < bindparam("before")))
+
+
+def _find_gone(tx: Tx, values: Mapping[str, Any], cursor: str) -> tuple[Any, ...] | None:
+    # The time in a file's id is that of its upload, and says nothing of its place here.
+    row = _stood_at.first(tx, {**values, "cursor": cursor})
+    return None if row is None else tuple(row)
+
+
 _pages = listing(
     VectorStoreFile,
     _files,
     kind="vector store file",
-    prefix=None,  # the time in a file's id is that of its upload
+    prefix="file-",
+    find_gone=_find_gone,
     key=(_files.c.created_at, _files.c.file_id),
     has_time_key=False,
     cursor=_files.c.file_id,
@@ -159,10 +192,28 @@ def end_store_file(tx: Tx, store_id: str, file_id: str, *, job_id: str, changes:
     return _update(tuple(sorted(changes)), of_job=True).run(tx, {**values, **keys}) == 1
 
 
-def detach_file(tx: Tx, store_id: str, file_id: str) -> None:
+def detach_file(tx: Tx, store_id: str, file_id: str, *, now: float) -> None:
     """Take a file out of a store. Raises NotFoundError."""
+    _leave_places(tx.conn.dialect.name, of_store=True).run(
+        tx, {"its_store": store_id, "its_file": file_id, "at": int(now)}
+    )
     if _delete.run(tx, {"its_store": store_id, "its_file": file_id}) != 1:
         raise NotFoundError("vector store file", file_id)
+
+
+def leave_places(tx: Tx, file_id: str, *, now: float) -> None:
+    """Note where a file stands in all stores: it will be deleted in this transaction."""
+    _leave_places(tx.conn.dialect.name, of_store=False).run(tx, {"its_file": file_id, "at": int(now)})
+
+
+def forget_places(tx: Tx, *, now: float) -> None:
+    """Forget where files stood that were taken out of stores a day ago and more."""
+    _forget_places.run(tx, {"before": int(now) - _PLACES_KEPT_S})
+
+
+def has_old_places(tx: Tx, *, now: float) -> bool:
+    """Whether there is something to forget."""
+    return _old_place.first(tx, {"before": int(now) - _PLACES_KEPT_S}) is not None
 
 
 def files_of_job(tx: Tx, job_id: str) -> list[VectorStoreFile]:
@@ -195,6 +246,26 @@ def is_in_vector_store(tx: Tx, file_id: str) -> bool:
 def _update(names: tuple[str, ...], *, of_job: bool = False) -> Statement:
     values = {name: bindparam(f"new_{name}", type_=_files.c[name].type) for name in names}
     return Statement(update(_files).where(*(_is_due if of_job else _is_it)).values(values))
+
+
+@cache
+def _leave_places(dialect: str, *, of_store: bool) -> Statement:
+    at = cast(bindparam("at"), BigInteger)
+    rows = select(_files.c.store_id, _files.c.file_id, _files.c.created_at, at).where(
+        *(_is_it if of_store else _is_it[1:])
+    )
+    columns = ["store_id", "file_id", "created_at", "detached_at"]
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        put = sqlite_insert(_detached).from_select(columns, rows)
+        changed = {name: put.excluded[name] for name in columns[2:]}
+        return Statement(put.on_conflict_do_update(index_elements=columns[:2], set_=changed))
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert
+
+    placed = postgres_insert(_detached).from_select(columns, rows)
+    changed = {name: placed.excluded[name] for name in columns[2:]}
+    return Statement(placed.on_conflict_do_update(index_elements=columns[:2], set_=changed))
 
 
 @cache

@@ -10,8 +10,11 @@ from sqlmodel import Field
 
 from agentrt.store.database import ID_COLUMN, JSON_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
-from agentrt.store.records import fetch_one, fetch_owned, insert_records, table_of, update_row
+from agentrt.store.records import fetch_all, fetch_one, fetch_owned, insert_records, table_of, update_row
 from agentrt.store.statements import Statement
+
+DECLARED = "toml"
+"""The origin of a store that agents.toml declares; the others' is None."""
 
 _DAY_S = 86_400
 _TOUCH_AFTER_S = 60
@@ -22,6 +25,7 @@ class VectorStore(Record):
 
     expires_at: when that is over; None with expires_after_days: not known, written by a release before this one.
     expired_at: when it was; the store is there and is not used any more.
+    declared_hash: of what agents.toml said when it last changed this row.
     """
 
     id: str = Field(primary_key=True, sa_type=ID_COLUMN)
@@ -33,6 +37,8 @@ class VectorStore(Record):
     expires_after_days: int | None = None
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
     expired_at: int | None = Field(default=None, sa_type=BigInteger)
+    origin: str | None = None
+    declared_hash: str | None = None
 
     def is_expired(self, now: float) -> bool:
         """Whether its time is over; the sweeper may not have written that down yet."""
@@ -85,6 +91,7 @@ _date = Statement(
     .where(_stores.c.id == bindparam("store_id"), _stores.c.expires_at.is_(None))
     .values(expires_at=_expiry)
 )
+_declared = Statement(select(_stores).where(_stores.c.origin == DECLARED).order_by(_stores.c.id))
 _of_project: Where = (_stores.c.project == bindparam("project"),)
 _pages = listing(VectorStore, _stores, kind="vector_store", prefix="vs_")
 
@@ -113,6 +120,11 @@ def load_vector_store(tx: Tx, store_id: str) -> VectorStore | None:
 def list_vector_stores(tx: Tx, project: str, query: PageQuery) -> Page[VectorStore]:
     """Stores of the project, the expired ones too."""
     return fetch_page(tx, _pages, (_of_project,), {"project": project}, query)
+
+
+def list_declared_stores(tx: Tx) -> list[VectorStore]:
+    """The stores that agents.toml declared at the last start."""
+    return fetch_all(tx, _declared, VectorStore, {})
 
 
 def update_vector_store(tx: Tx, store_id: str, changes: dict[str, Any]) -> None:

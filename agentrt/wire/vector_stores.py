@@ -218,6 +218,33 @@ class VectorStoreFileDeleted(TypedDict):
     deleted: Literal[True]
 
 
+class WatchFailure(TypedDict):
+    """A file of a folder that is not found as it is."""
+
+    path: str
+    message: str
+
+
+class StoreFoldersObject(TypedDict):
+    """The folders of a store that agents.toml declares; agentrt's own.
+
+    name: the table's; null: the store is not declared. checked_at: when they were looked through last, Unix seconds.
+    files: how many of them are in the store; pending: how many of these are being indexed. problems: of the folders
+    themselves; failures: the first of files, by path, failed of them in all.
+    """
+
+    id: str
+    object: Literal["vector_store.folders"]
+    name: str | None
+    folders: list[str]
+    checked_at: int | None
+    files: int
+    pending: int
+    failed: int
+    problems: list[str]
+    failures: list[WatchFailure]
+
+
 class VectorStoreFileBatchObject(TypedDict):
     """Files that were put into a store together."""
 

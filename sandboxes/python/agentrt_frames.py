@@ -14,6 +14,9 @@ from typing import Any
 Frame = dict[str, Any]
 
 _WRITE_BYTES = 1 << 18
+# Made once: what `json.dumps` makes for these separators, it makes in every call.
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+_decoded = json.JSONDecoder().decode
 
 
 class BadFrame(Exception):
@@ -75,7 +78,7 @@ class FrameWriter:
         frame: Frame = {"t": kind, **fields}
         if raw is not None:
             frame["raw"] = len(raw)
-        line = json.dumps(frame, separators=(",", ":")).encode("ascii") + b"\n"
+        line = _encoded(frame).encode("ascii") + b"\n"
         for piece in (line, raw) if raw else (line,):
             self._waiting.append(piece)
             self.n_waiting += len(piece)
@@ -105,7 +108,7 @@ def clean(value: object, limit: int) -> str:
 
 def _parsed(line: bytes) -> Frame:
     try:
-        frame = json.loads(line)
+        frame = _decoded(line.decode("utf-8"))
     except (ValueError, RecursionError):
         raise BadFrame("no JSON") from None
     if not isinstance(frame, dict) or not isinstance(frame.get("t"), str):

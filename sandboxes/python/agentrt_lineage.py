@@ -25,6 +25,7 @@ _READ_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 20
 _COPY_S = 5.0
 _LATE_COPY_S = 1.0
+_AFTER_ANSWER_S = 0.003
 _HANG_UP_S = 0.2
 _NICENESS = 10
 _CROWD = 32
@@ -53,9 +54,20 @@ class Process:
     def tell(self, frame: Frame) -> bool:
         """Send a frame; False when nobody takes it any more."""
         body = marshal.dumps(frame, 2)
+        data = len(body).to_bytes(4, "big") + body
+        try:
+            n_sent = self.control.send(data)
+        except BlockingIOError:
+            n_sent = 0
+        except OSError:
+            return False
+        return n_sent == len(data) or self._tell_slowly(data[n_sent:])
+
+    def _tell_slowly(self, data: bytes) -> bool:
+        """More than the socket takes at once."""
         self.control.settimeout(_TELL_S)
         try:
-            self.control.sendall(len(body).to_bytes(4, "big") + body)
+            self.control.sendall(data)
         except OSError:
             return False
         finally:
@@ -68,6 +80,7 @@ class Lineage:
 
     def __init__(self, selector: selectors.BaseSelector, data: str, checkpoint_bytes: int) -> None:
         self.is_ready = False  # the worker can take a call
+        self.order_at = _NEVER  # when to order the copy of what the last call has left
         self.copy_by = _NEVER  # when a copy that was ordered is not to be expected any more
         self.worker: Process
         self._n_orders = 0
@@ -200,6 +213,8 @@ class Lineage:
         return self._begun[0] != 0
 
     def run(self, code: str) -> bool:
+        if self.order_at != _NEVER:
+            self.order_copy()
         self._begun[0] = 0
         return self.worker.tell({"t": "exec", "code": code, "n": self._n_orders})
 
@@ -207,8 +222,13 @@ class Lineage:
         """Not what the code has made up, nor what an earlier call still had to say."""
         return bool(frame.get("n") == self._n_orders)
 
+    def order_copy_soon(self) -> None:
+        """At `order_at`, or before the next call. At once it would take the processor from what carries the answer."""
+        self.order_at = monotonic() + _AFTER_ANSWER_S
+
     def order_copy(self) -> None:
         """Have the worker copied as it is now; its next call need not wait for that. (When a call's end is told.)"""
+        self.order_at = _NEVER
         if self.copy_by != _NEVER:
             self._read_births()  # the one from before this call may have come at the same moment as its end
         self._n_orders += 1

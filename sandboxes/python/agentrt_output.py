@@ -14,6 +14,7 @@ from collections.abc import Callable
 _FLUSH_S = 0.05
 _FRAME_CHARS = 32 * 1024
 _NEVER = float("inf")
+_Decoder = codecs.getincrementaldecoder("utf-8")
 
 Send = Callable[[str, str, int], None]
 
@@ -32,7 +33,7 @@ class Output:
         self._n_skipped = 0
         self._pending: list[str] = []
         self._stream = "stdout"
-        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
+        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
 
     @property
     def is_truncated(self) -> bool:
@@ -44,7 +45,10 @@ class Output:
         if stream != self._stream:
             self.flush()
             self._stream = stream
-        text = self._decoders[stream].decode(data)
+        decoder = self._decoders.get(stream)
+        if decoder is None:
+            decoder = self._decoders[stream] = _Decoder("replace")
+        text = decoder.decode(data)
         if not text:
             return
         self._pending.append(text)
@@ -65,9 +69,10 @@ class Output:
         """The call is over: pass on everything that was held back."""
         for name, decoder in self._decoders.items():
             if rest := decoder.decode(b"", final=True):
+                self.flush()  # what waits may be the other stream's
                 self._stream = name
                 self._pending.append(rest)
-            self.flush()
+        self.flush()
         skipped = self._n_skipped
         for stream, text in self._tail:
             self._send(stream, text, skipped)

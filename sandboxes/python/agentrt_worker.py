@@ -28,6 +28,7 @@ from typing import Any
 
 from agentrt_display import Displays
 from agentrt_processes import set_oom_score
+from agentrt_usage import cpu_s, forget_peak, peak_bytes, rss_bytes
 
 # Functions look builtins up where their module says: from here on in a copy that the code cannot reach by `builtins`.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -95,14 +96,15 @@ class Worker:
         self._displays.install()
         self._reserve_processes(_FOR_COPIES)
         while True:
+            # The order comes when the call's end has reached the host: the copy takes a while.
+            order = self._receive()["n"]
             # What the last call did to them is undone now, while nobody waits.
             self._restore_streams()
             self._reserve = self._reserve or bytes(_RESERVE_BYTES)
-            # The order comes when the call's end is on its way to the host: the copy takes a while.
-            order = self._receive()["n"]
             _forget_interrupt()
             self._freeze(order)
             self._warm_up()
+            forget_peak()  # not in the call: it takes longer than a short one's code
             frame = self._receive()
             self._call(frame["code"], frame["n"])
 
@@ -112,8 +114,7 @@ class Worker:
         self._displays.start_call()
         self._begun[0] = 1
         self._dismiss_midwife()
-        _forget_peak()
-        before, started = _cpu_s(), monotonic()
+        before, started = cpu_s(), monotonic()
         outcome = self._guarded(code)
         self._leave_if_forked()
         self._send(_done(number, outcome, before, started))
@@ -142,7 +143,8 @@ class Worker:
         except Exception as error:  # SyntaxError, ValueError for a NUL, RecursionError, MemoryError
             return _report(error, None)
         try:
-            _evaluate(body, self._main.__dict__)
+            if body:
+                _evaluate(body, self._main.__dict__)
             value = _evaluate(last, self._main.__dict__) if last else None
             result = None
             if value is not None:
@@ -208,7 +210,7 @@ class Worker:
         while True:
             self._reserve_processes(0)
             try:
-                self._midwife = 0 if _rss_bytes() > self._checkpoint_bytes else os.fork()
+                self._midwife = 0 if rss_bytes() > self._checkpoint_bytes else os.fork()
                 is_copy = self._midwife == 0 and os.getpid() != self._pid
             except OSError:
                 is_copy = False
@@ -275,8 +277,7 @@ class Worker:
         try:
             marshal.loads(marshal.dumps({"t": "exec", "code": "0", "n": self._number}, 2))
             self._displays.start_call()
-            _forget_peak()
-            before, started = _cpu_s(), monotonic()
+            before, started = cpu_s(), monotonic()
             signal.signal(signal.SIGINT, signal.default_int_handler)
             _done(self._number, self._run("0\n0", "<rehearsal>"), before, started).encode("ascii")
         except BaseException:  # the code's doing: its next call will tell
@@ -301,11 +302,11 @@ class Worker:
         self._control.sendall(line.encode("ascii") + b"\n" + raw)
 
 
-def _compiled(code: str, filename: str) -> tuple[types.CodeType, types.CodeType | None]:
-    """The statements, and the last one apart if it is an expression."""
+def _compiled(code: str, filename: str) -> tuple[types.CodeType | None, types.CodeType | None]:
+    """The statements, if there are any, and the last one apart if it is an expression."""
     tree = compile(code, filename, "exec", ast.PyCF_ONLY_AST | _AWAIT, dont_inherit=True)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    body = compile(tree, filename, "exec", _AWAIT, dont_inherit=True)
+    body = compile(tree, filename, "exec", _AWAIT, dont_inherit=True) if tree.body else None
     if not isinstance(last, ast.Expr):
         return body, None
     return body, compile(ast.Expression(last.value), filename, "eval", _AWAIT, dont_inherit=True)
@@ -313,8 +314,8 @@ def _compiled(code: str, filename: str) -> tuple[types.CodeType, types.CodeType 
 
 def _done(number: int, outcome: str, cpu_s_before: float, started: float) -> str:
     """The frame of a call's end."""
-    ms, cpu_ms = (monotonic() - started) * 1000, (_cpu_s() - cpu_s_before) * 1000
-    usage = f'"ms":{ms:.3f},"cpu_ms":{cpu_ms:.3f},"max_rss":{_peak_bytes()}'
+    ms, cpu_ms = (monotonic() - started) * 1000, (cpu_s() - cpu_s_before) * 1000
+    usage = f'"ms":{ms:.3f},"cpu_ms":{cpu_ms:.3f},"max_rss":{peak_bytes()}'
     return f'{{"t":"done","n":{number},{outcome},{usage}}}'
 
 
@@ -385,39 +386,3 @@ def _forget_interrupt() -> None:
     """One that came when the call that it was meant for had just ended."""
     if signal.SIGINT in signal.sigpending():
         signal.sigwait((signal.SIGINT,))
-
-
-def _cpu_s() -> float:
-    """Of this process and of the children that it has waited for."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-def _forget_peak() -> None:
-    """Start measuring the peak anew, where Linux lets a process do that."""
-    try:
-        fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.write(fd, b"5")
-    except OSError:
-        return
-    finally:
-        os.close(fd)
-
-
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _rss_bytes() -> int:
-    try:
-        fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return _peak_bytes()
-    try:
-        return int(os.read(fd, 128).split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    finally:
-        os.close(fd)

@@ -220,7 +220,7 @@ class Supervisor:
         elif kind == "done":
             self._finish(call, call.told_by_worker(frame))
             lineage.worker.cpu_ms += call.cpu_ms
-            lineage.order_copy()
+            lineage.order_copy_soon()
 
     def _send_output(self, call_id: str, stream: str, text: str, n_skipped: int) -> None:
         skipped = {"skipped": n_skipped} if n_skipped else {}
@@ -307,7 +307,8 @@ class Supervisor:
         """When something is due even if nothing happens."""
         if self._lineage is None:
             return _NEVER
-        moments = [self._heard_at + self._settings.lease_s, self._lineage.copy_by, self._watch.due]
+        lineage = self._lineage
+        moments = [self._heard_at + self._settings.lease_s, lineage.order_at, lineage.copy_by, self._watch.due]
         if self._active:
             moments += self._active.moments()
         return min(moments)
@@ -323,6 +324,8 @@ class Supervisor:
 
     def _look_at_call(self, now: float, lineage: Lineage) -> None:
         call = self._active
+        if now >= lineage.order_at:
+            lineage.order_copy()
         if now >= lineage.copy_by:
             lineage.give_up_copy()
             if not lineage.is_ready:

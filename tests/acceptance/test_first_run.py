@@ -60,6 +60,7 @@ def test_the_first_run_shows_tools_memory_and_a_thread_that_outlives_its_server(
     assert "You began with: “Hi, I am Ada." in told
     assert "sum of amount: 30" in told
     assert "value · 10 · 20 · 30" in told
+    assert "The warranty lasts two years【1:0†source】." in told
 
 
 def test_without_a_terminal_there_are_no_colours_and_no_line_is_too_long(told: str) -> None:

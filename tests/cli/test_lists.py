@@ -62,14 +62,14 @@ def test_models_for_embeddings_are_listed_and_tested_as_such(call: Call, project
     assert "available, for embeddings; search uses it" in call("models").stdout
     assert "a vector of 8 dimensions" in call("models", "test", "near").stdout
     checks = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)["checks"]}
-    assert checks["search"]["text"] == "keywords and the vectors of near"
+    assert checks["search"]["text"] == "by words and by the vectors of near"
     assert checks["model near"]["text"] == f"embeddings, on this machine: {project}/tiny"
 
 
 def test_the_doctor_says_why_search_has_no_vectors(call: Call, project: Path) -> None:
     toml = (project / "agents.toml").read_text(encoding="utf-8")
     checks = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)["checks"]}
-    assert checks["search"]["text"] == "keywords alone; [search] names no embedding model"
+    assert checks["search"]["text"] == "by words; [search] names no embedding model"
 
     more = '\n[search]\nembedding = "near"\n[models.near]\nprovider = "minilm"\nmodel_dir = "nowhere"\n'
     (project / "agents.toml").write_text(toml + more, encoding="utf-8")

@@ -37,7 +37,7 @@ def test_it_says_where_it_is_what_is_on_and_what_to_type(project: Path) -> None:
         assert "agents    helper, keyless" in said
         flat = " ".join(said.split())
         assert "tools get_weather, wait_for" in flat
-        assert "file_search (by words; no embedding model is configured)" in flat
+        assert "file_search (by words; [search] names no embedding model)" in flat
         assert "code_interpreter" in said
         assert NOT_TRIED not in said, "it is found out before the banner is shown"
         assert "keys      none: everybody on this machine may come in, and nobody else" in said

@@ -80,6 +80,7 @@ _OWN_ENDPOINTS: dict[tuple[str, str], Schema] = {
     ("get", "/runs/{run_id}/events"): _page_of(_RUN_EVENT),
     ("post", "/runs/{run_id}/cancel"): _RUN,
     ("post", "/runs/{run_id}/retry"): _RUN,
+    ("get", "/vector_stores/{vector_store_id}/folders"): {"type": "object"},
     ("post", "/schedules"): {"type": "object"},
     ("get", "/schedules"): _page_of({"type": "object"}),
     ("get", "/schedules/{schedule_id}"): {"type": "object"},

@@ -178,6 +178,12 @@ class Deployment:
         (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
 
+    def children(self) -> list[int]:
+        """The processes that it has started and that still run (Linux)."""
+        assert self._process is not None
+        lists = Path(f"/proc/{self._process.pid}/task").glob("*/children")
+        return [int(pid) for children in lists for pid in children.read_text().split()]
+
     @property
     def log(self) -> str:
         """All that the service has written so far."""

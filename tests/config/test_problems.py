@@ -180,7 +180,6 @@ def test_each_problem_names_place_reason_and_remedy(
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ('[vector_stores.handbook]\nfolders = ["docs"]\n', "vector_stores"),
         ("[runtime]\ntelemetry = { record_content = false }\n", "runtime.telemetry"),
         ("[server]\nui = true\n", "server.ui"),
         ("[server]\nmcp = false\n", "server.mcp"),
@@ -192,7 +191,6 @@ def test_each_problem_names_place_reason_and_remedy(
         ('[tools.t]\npython = "a:b"\nrun_in = "process"\n', "tools.t.run_in"),
         ('[tools.t]\npython = "a:b"\nmcp = {}\n', "tools.t.mcp"),
         ('[agents.a]\nmodel = "demo"\nhandoffs = []\n', "agents.a.handoffs"),
-        ('[agents.a]\nmodel = "demo"\nvector_stores = []\n', "agents.a.vector_stores"),
         ('[agents.a]\nmodel = "demo"\nlimits.usd_per_run = 1.0\n', "agents.a.limits.usd_per_run"),
     ],
 )

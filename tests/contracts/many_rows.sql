@@ -12,6 +12,7 @@ INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1
 INSERT INTO vector_store_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 'default', 1, 'completed', NULL FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_batch SELECT 'vsfb_' || i, 'default', 'vs_' || lpad(i::text, 24, '0'), 1, NULL FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_batch_file SELECT 'vsfb_' || i, 'file-' || lpad(i::text, 24, '0'), 'vs_' || lpad(i::text, 24, '0') FROM generate_series(1, 2000) i;
+INSERT INTO detached_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 1, 1700000000 + i FROM generate_series(1, 2000) i;
 INSERT INTO store_index (store_id, version, n_chunks, n_terms) SELECT 'vs_' || lpad(i::text, 24, '0'), 1, 1, 1 FROM generate_series(1, 2000) i;
 INSERT INTO indexed_file (index_key, store_id, file_id, staged_at, language, analyser, n_chunks, n_terms) SELECT k.key, k.store_id, 'file-' || substr(k.store_id, 4), NULL, CASE WHEN k.key % 3 = 0 THEN 'german' ELSE 'english' END, 1, 1, 1 FROM store_index k WHERE k.store_id LIKE 'vs_0%';
 INSERT INTO segment SELECT i * 65536, 0, 1, 1, 0, '', 'x' FROM generate_series(1, 6000) i;

@@ -82,7 +82,9 @@ class Handle:
 
 
 @asynccontextmanager
-async def serving(node: Node, handle: Handle, *, slots: int = 4, grace_s: float = 20.0) -> AsyncGenerator[None, None]:
+async def serving(
+    node: Node, handle: Callable[[str], Awaitable[None]], *, slots: int = 4, grace_s: float = 20.0
+) -> AsyncGenerator[None, None]:
     """The node drives jobs; afterwards it is drained."""
     async with asyncio.timeout(NODE_TIMEOUT_S), asyncio.TaskGroup() as group:
         group.create_task(node.dispatcher.serve(handle, slots=slots))

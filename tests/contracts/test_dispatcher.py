@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from agentrt.store.database import Tx
-from tests.contracts.nodes import Handle, Node, a_job, serving, until
+from tests.contracts.nodes import NODE_TIMEOUT_S, Handle, Node, a_job, serving, until
 
 
 async def test_a_job_is_handed_out_with_its_transaction_or_not_at_all(node: Node) -> None:
@@ -74,6 +74,52 @@ async def test_a_job_that_is_driven_is_driven_again_after_and_not_beside(node: N
         await handle.saw(3)
     assert sorted(handle.seen) == ["run_1", "run_1", "run_2"]
     assert handle.n_most == 2
+
+
+async def test_a_job_that_only_waits_for_others_lends_them_its_slot(node: Node) -> None:
+    seen: list[str] = []
+    is_ready, may_end = asyncio.Event(), asyncio.Event()
+
+    async def handle(job_id: str) -> None:
+        seen.append(f"{job_id} begins")
+        if job_id == "run_1":
+            async with node.dispatcher.aside(job_id):
+                await is_ready.wait()
+        elif job_id == "run_2":
+            is_ready.set()
+            await may_end.wait()
+        seen.append(f"{job_id} ends")
+
+    async with serving(node, handle, slots=1):
+        for n in (1, 2, 3):
+            await node.submit(a_job(f"run_{n}"))
+        await asyncio.wait_for(is_ready.wait(), NODE_TIMEOUT_S)
+        await asyncio.sleep(0.02)
+        assert seen == ["run_1 begins", "run_2 begins"]
+        may_end.set()
+        await until(lambda: len(seen) == 6)
+    assert seen[2:] == ["run_2 ends", "run_1 ends", "run_3 begins", "run_3 ends"]
+
+
+async def test_a_job_that_has_lent_its_slot_goes_on_when_it_is_drained(node: Node) -> None:
+    seen: list[str] = []
+    may_return, may_end = asyncio.Event(), asyncio.Event()
+
+    async def handle(job_id: str) -> None:
+        if job_id == "run_1":
+            async with node.dispatcher.aside(job_id):
+                await may_return.wait()
+            may_end.set()
+        else:
+            may_return.set()
+            await may_end.wait()
+        seen.append(job_id)
+
+    async with serving(node, handle, slots=1):
+        await node.submit(a_job("run_1"))
+        await node.submit(a_job("run_2"))
+        await asyncio.wait_for(may_return.wait(), NODE_TIMEOUT_S)
+    assert seen == ["run_1", "run_2"]
 
 
 async def test_no_more_than_the_slots_are_driven_at_once_and_the_rest_waits(node: Node) -> None:

@@ -70,7 +70,12 @@ class House:
         self.files = Files(store=store, storage=storage, clock=self.clock, max_bytes=10_000_000)
         self.stores = VectorStores(store=store, dispatcher=self.dispatcher, clock=self.clock)
         self.driver = IngestDriver(
-            store=store, dispatcher=self.dispatcher, clock=self.clock, files=self.files, preparer=self.reading
+            store=store,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            files=self.files,
+            preparer=self.reading,
+            most_places=2,
         )
 
     async def file(self, text: str, name: str = "notes.txt") -> str:

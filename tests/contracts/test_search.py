@@ -254,6 +254,15 @@ async def put_vectors(store: Store, store_id: str) -> None:
     await store.write(write)
 
 
+async def test_no_more_candidates_are_told_of_than_asked_for_and_all_are_counted(store: Store) -> None:
+    store_id = await put_store(store, {f"{n}.txt": f"The heart, number {n}." for n in range(9)})
+    found = await ask(store, store_id, "heart", limit=2, is_explained=True, max_candidates=4)
+    assert [candidate.fate for candidate in found.candidates] == ["kept", "kept", "beyond_limit", "beyond_limit"]
+    assert found.n_candidates == 9
+    few = await ask(store, store_id, "heart", limit=5, is_explained=True, max_candidates=2)
+    assert (len(few.results), len(few.candidates), few.n_candidates) == (5, 2, 9)
+
+
 async def test_keywords_and_vectors_decide_together(store: Store) -> None:
     store_id = await put_store(store, TEXTS)
     await put_vectors(store, store_id)

@@ -326,3 +326,23 @@ async def test_of_two_processes_that_complete_one_upload_both_say_the_same(
     assert slow.result()[1].id == file.id
     assert kept() == 1
     assert await count(store, "SELECT count(*) FROM file") == 1
+
+
+async def test_who_completes_an_upload_while_another_takes_its_parts_away_gets_its_file(
+    machines: list[Machine],
+) -> None:
+    one, two = machines
+    new = NewUpload(filename="a", purpose="vision", size_bytes=8, media_type="image/png")
+    upload_id = (await one.uploads.create("p", new)).id
+    part_ids = []
+    for data in (b"half", b"half"[::-1]):
+        async with one.uploads.receive(pieces(data)) as received:
+            part_ids.append((await one.uploads.add("p", upload_id, received)).id)
+    one.blobs.reading_door.clear()
+    async with asyncio.TaskGroup() as group:
+        slow = group.create_task(one.uploads.complete("p", upload_id, part_ids))
+        await one.blobs.is_reading.wait()
+        _, file = await two.uploads.complete("p", upload_id, part_ids)
+        one.blobs.reading_door.set()
+    assert slow.result()[1].id == file.id
+    assert await two.read(file) == b"halfflah"

@@ -272,7 +272,12 @@ def call_vector_stores(tx: Tx, store_id: str, file: vector_store_files.VectorSto
     vector_store_batches.cancel_batch(tx, batch, now=1)
     vector_store_files.find_store_file(tx, store_id, file.file_id)
     search_index.hide_file(tx, store_id, file.file_id)
-    vector_store_files.detach_file(tx, store_id, file.file_id)
+    vector_store_files.leave_places(tx, file.file_id, now=1.0)
+    vector_store_files.detach_file(tx, store_id, file.file_id, now=1.0)
+    for query in every_page(file.file_id, file.file_id):
+        vector_store_files.list_store_files(tx, store_id, query)
+    vector_store_files.has_old_places(tx, now=9.0)
+    vector_store_files.forget_places(tx, now=9.0)
     vector_stores.insert_vector_store(
         tx, vector_stores.VectorStore(id="vs_3", project=HOME, created_at=1, last_active_at=1)
     )
@@ -323,6 +328,7 @@ def call_embedding(tx: Tx, index_key: int, file_key: int) -> None:
     embedded_files.file_texts(tx, file_key)
     embedded_files.visible_files(tx, index_key)
     embedded_files.is_visible(tx, file_key)
+    embedded_files.set_size(tx, file_key, 1)
     embedded_files.serve_if_complete(tx, index_key, "m")
     search_vectors.read_file_vectors(tx, index_key, "m", file_key)
     search_vectors.insert_vectors(tx, index_key, "older", [search_vectors.StoredVector(file_key << 40, 0, b"1234")])
@@ -342,7 +348,7 @@ def call_reading(tx: Tx, index_key: int, chunk: int) -> None:
     for comparing in ("eq", "gt", "gte", "lt", "lte"):
         search_files.files_where(tx, index_key, "a", comparing, "b")
         search_files.files_where(tx, index_key, "n", comparing, 1)
-    search_vectors.read_vectors(tx, index_key, "m")
+    list(search_vectors.read_vectors(tx, index_key, "m"))
     search_vectors.read_segment_vectors(tx, index_key, "m", [segment_ids.ids_of_chunk(chunk)[0]])
 
 

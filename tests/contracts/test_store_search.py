@@ -12,7 +12,6 @@ from agentrt.models.embeddings import Purpose
 from agentrt.retrieval.vectors import pack
 from agentrt.runtime.rewriting import rewrite_queries
 from agentrt.runtime.store_search import Rewrite, StoreAnswer, StoreQuery, StoreSearch
-from agentrt.runtime.vectors import questions
 from agentrt.runtime.vectors.questions import QuestionVectors
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import mark_embedded, serve_if_complete
@@ -132,13 +131,11 @@ async def test_an_embedder_that_fails_leaves_the_words(store: Store) -> None:
     assert (names(found), found.vector_model, found.why_no_vectors) == (["house.txt"], None, "away")
 
 
-async def test_an_embedder_that_does_not_answer_in_time_leaves_the_words(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(questions, "WITHIN_S", 0.01)
+async def test_an_embedder_that_does_not_answer_in_time_leaves_the_words(store: Store) -> None:
     store_id, embedder = await a_store(store, embedded=True), Embedding()
     embedder.hangs = True
-    found = await searching(store, vectors=by(embedder)).search(HOME, [store_id], StoreQuery(queries=("roof",)))
+    vectors = QuestionVectors({"toy": embedder}.get, within_s=0.01)
+    found = await searching(store, vectors=vectors).search(HOME, [store_id], StoreQuery(queries=("roof",)))
     assert (names(found), found.vector_model) == (["house.txt"], None)
     assert found.why_no_vectors == "The embedding model toy did not answer within 0.01 s."
 
@@ -152,6 +149,23 @@ async def test_a_question_is_embedded_once_and_not_for_a_store_without_vectors(s
     for _ in range(2):
         await search.search(HOME, [store_id], StoreQuery(queries=("roof", "liver", "roof")))
     assert embedder.asked == ["roof", "liver"]
+
+
+async def test_questions_in_a_crowd_are_all_answered() -> None:
+    """Others push out what is remembered while the model is asked."""
+    embedder = Embedding()
+    vectors = QuestionVectors({"toy": embedder}.get, remembers=1)
+    await vectors.embed(["roof"], ["toy"])
+    embed = embedder.embed
+
+    async def embed_for_others_too(texts: Sequence[str], *, as_: Purpose) -> list[list[float]]:
+        embedder.embed = embed  # type: ignore[method-assign]
+        await vectors.embed(["heart"], ["toy"])
+        return await embed(texts, as_=as_)
+
+    embedder.embed = embed_for_others_too  # type: ignore[method-assign]
+    found = await vectors.embed(["roof", "liver"], ["toy"])
+    assert [question.vectors["toy"] for question in found.questions] == [meaning("roof"), meaning("liver")]
 
 
 async def test_vectors_that_came_later_are_seen(store: Store) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agentrt.errors import FencedError, ModelError
+from agentrt.files.extracted import Extracted
 from agentrt.models.embeddings import Embedder, Purpose, Vector
+from agentrt.retrieval.chunk import Chunking
+from agentrt.retrieval.prepare import prepare
 from agentrt.retrieval.search import Question, SearchOptions, search
 from agentrt.runtime.drive import Interrupt
 from agentrt.runtime.ingest.driver import IngestDriver
@@ -19,10 +23,11 @@ from agentrt.runtime.vectors.driver import RETRY_AFTER_S, VectorDriver
 from agentrt.runtime.vectors.inline import FileEmbedding
 from agentrt.runtime.vectors.questions import QuestionVectors
 from agentrt.runtime.vectors.queue import purge_cache, queue_missing
-from agentrt.runtime.vectors.texts import TextVectors
+from agentrt.runtime.vectors.texts import SegmentWords, TextVectors
 from agentrt.store.database import Store, Tx
-from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress, serving_models
+from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress, find_index, serving_models
 from agentrt.store.jobs import find_job
+from agentrt.store.search_vectors import read_vectors
 from agentrt.testing.embedding_answers import word_vector
 from tests.contracts.rows import HOME
 from tests.contracts.test_ingest import House
@@ -79,6 +84,7 @@ class Library(House):
             clock=self.clock,
             files=self.files,
             preparer=self.reading,
+            most_places=2,
             embedding=None if vectors is None else FileEmbedding(vectors, clock=self.clock),
         )
         self.vector_driver = VectorDriver(
@@ -165,6 +171,33 @@ async def test_the_same_text_is_embedded_once(library: Library) -> None:
     assert await library.nearest(second, "dog") == "1.txt"
 
 
+async def test_a_long_file_is_cut_as_it_is_embedded_and_leaves_the_event_loop_to_others(library: Library) -> None:
+    words = library.known["words"]
+    n_cut, n_turns = 0, 0
+
+    def segments() -> Iterator[SegmentWords]:
+        nonlocal n_cut
+        for n_cut in range(1, 2001):
+            yield SegmentWords(n_cut, f"{CAT} {n_cut % 300}")
+
+    async def embed(texts: Sequence[str], *, as_: Purpose) -> Sequence[Vector]:
+        assert n_cut < 2000
+        return [word_vector(text) for text in texts]
+
+    async def others() -> None:
+        nonlocal n_turns
+        while True:
+            await asyncio.sleep(0)
+            n_turns += 1
+
+    words.embed = embed  # type: ignore[method-assign]
+    waiting = asyncio.ensure_future(others())
+    made = await TextVectors(words, store=library.store, clock=library.clock).of(segments())
+    waiting.cancel()
+    assert (len(made.of_segment), n_cut) == (2000, 2000)
+    assert n_turns >= 8, "one for each lot, at least, also for what the cache has"
+
+
 async def test_what_was_embedded_long_ago_is_forgotten(library: Library) -> None:
     words = library.known["words"]
     await library.filled(CAT)
@@ -183,6 +216,21 @@ async def test_a_passage_counts_by_its_best_window(library: Library) -> None:
 
     assert len(library.known["words"].seen) > 5
     assert (await library.cosines(store_id, "zebra zebra"))["0.txt"] == pytest.approx(0.95, abs=0.1)
+
+
+async def test_the_vectors_of_a_store_are_read_in_lots(library: Library) -> None:
+    library.use(Words(window_tokens=2))
+    store_id = await library.filled(f"{CAT} and {DOG}", ROOF)
+
+    def read(tx: Tx, n: int = 1000) -> list[tuple[int, int]]:
+        found = find_index(tx, store_id)
+        assert found is not None
+        return [(vector.segment_id, vector.window) for vector in read_vectors(tx, found[0], "words", n=n)]
+
+    places = await library.store.read(read)
+    assert len({segment for segment, _ in places}) < len(places) == len(set(places))
+    for n in (1, 2, 3):
+        assert await library.store.read(partial(read, n=n)) == places
 
 
 async def test_a_file_put_in_later_is_found_at_once_and_a_deleted_one_never_again(library: Library) -> None:
@@ -208,7 +256,8 @@ async def test_a_file_whose_model_is_away_goes_in_by_its_words_and_gets_its_vect
     words = library.known["words"]
     words.fails = DOWN
     store_id = await library.filled(CAT, DOG)
-    assert (await library.counts(store_id)).completed == 2
+    by_words = await library.counts(store_id)
+    assert (by_words.completed, by_words.usage_bytes) == (2, len(CAT) + len(DOG))
     assert await library.serving(store_id) == set()
     assert await library.n_found_of(store_id, "cat") == 1
     assert await library.progress() == EmbeddingProgress(2, 2)
@@ -219,6 +268,8 @@ async def test_a_file_whose_model_is_away_goes_in_by_its_words_and_gets_its_vect
     await library.make_vectors()
 
     assert await library.jobs() == []
+    await library.clock.advance(61)
+    assert await library.counts(await library.filled(CAT, DOG)) == await library.counts(store_id), "vectors count, too"
     assert await library.serving(store_id) == {"words"}
     assert await library.nearest(store_id, "cat") == "0.txt"
 
@@ -238,6 +289,30 @@ async def test_files_do_not_wait_for_a_model_that_is_away(library: Library) -> N
     await library.clock.advance(61)
     await library.filled(DOG, ROOF)
     assert n_asked == 2
+
+
+async def test_files_that_fail_side_by_side_are_one_failure_of_the_model(library: Library) -> None:
+    words, asked = library.known["words"], asyncio.Event()
+    n_asked = 0
+
+    async def fail(texts: Sequence[str], *, as_: Purpose) -> Sequence[Vector]:
+        nonlocal n_asked
+        n_asked += 1
+        await asked.wait()
+        raise DOWN
+
+    words.embed = fail  # type: ignore[method-assign]
+    embedding = FileEmbedding(TextVectors(words, store=library.store, clock=library.clock), clock=library.clock)
+    files = [prepare(Extracted(text, "text"), Chunking()) for text in (CAT, DOG, ROOF)]
+    async with asyncio.TaskGroup() as group:
+        for file in files:
+            group.create_task(embedding.of(file))
+        while n_asked < len(files):
+            await asyncio.sleep(0)
+        asked.set()
+    await library.clock.advance(61)
+    await embedding.of(files[0])
+    assert n_asked == len(files) + 1, "a minute after the first failure"
 
 
 async def test_the_job_rests_for_a_while_when_the_model_does_not_answer(library: Library) -> None:

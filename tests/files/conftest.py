@@ -9,8 +9,8 @@ from typing import TypeAlias
 import pytest
 
 from agentrt.errors import ExtractionError
-from agentrt.files.extract import Extractor
 from agentrt.files.extracted import Extracted
+from tests.files.extractor import Extractor
 
 Read: TypeAlias = Callable[[bytes | str, str], Awaitable[Extracted]]
 Refuse: TypeAlias = Callable[[bytes | str, str], Awaitable[ExtractionError]]

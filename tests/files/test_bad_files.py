@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from agentrt.errors import ExtractionError
-from agentrt.files.extract import Extractor
 from agentrt.files.formats.read import read_file
 from agentrt.files.processes import ProcessLimits
 from tests.files.conftest import Read, Refuse
 from tests.files.documents import docx, docx_parts, epub, odf, ole, paragraph, xlsx, zipped
+from tests.files.extractor import Extractor
 from tests.files.pdfs import inflating_pdf, pdf, pdf_of
 
 TEXT = "".join(f"Line {n} of an ordinary text.\n" for n in range(200))

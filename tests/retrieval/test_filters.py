@@ -78,6 +78,13 @@ def test_what_is_no_filter_is_refused_with_its_place(raw: object, param: str) ->
     assert caught.value.param == param
 
 
+def test_a_filter_with_more_values_than_anybody_needs_is_refused() -> None:
+    many = {"type": "in", "key": "a", "value": list(range(1000))}
+    assert parse_filter({"type": "or", "filters": [many] * 5})
+    with pytest.raises(InvalidRequestError, match="5000 values, all together"):
+        parse_filter({"type": "or", "filters": [many, {"type": "and", "filters": [many] * 5}]})
+
+
 def test_filters_nested_without_end_are_refused() -> None:
     raw = eq("a", 1)
     for _ in range(5000):

@@ -124,6 +124,21 @@ def test_a_word_counts_by_all_its_forms() -> None:
     assert hits.words_in(chunk_id(2, 0)) == ("houses",)
 
 
+def test_only_chunks_that_have_neighbours_of_the_question_may_have_pairs() -> None:
+    own = {name: [(1, [segment_id(file, 0, (10, 0)) for file in files])] for name, files in _FILES_WITH.items()}
+    terms = [QueryTerm(name, (name,)) for name in ("stock", "exchange", "london")]
+    stats = IndexStats(1, 1, 10, 100, ("english",), frozenset())
+    hits = find_by_keywords(terms, stats, lambda term: own[term], n=10)
+    assert {chunk: hits.may_have_pairs(chunk) for chunk in hits.scores} == {
+        chunk_id(1, 0): True,
+        chunk_id(2, 0): False,
+        chunk_id(3, 0): True,
+    }
+    assert not hits.may_have_pairs(chunk_id(4, 0)), "keywords have not found it"
+
+
+_FILES_WITH = {"stock": (1, 2), "exchange": (1, 3), "london": (2, 3)}
+
 # Fusion --------------------------------------------------------------------------------------------------------------
 
 scores = st.dictionaries(st.integers(0, 30), st.floats(0, 20), max_size=12)
@@ -149,6 +164,18 @@ def test_what_is_good_in_both_lists_is_best() -> None:
     assert list(fused) == [2, 1, 3]
 
 
+def test_cosines_of_a_model_that_finds_everything_alike_say_as_much_as_others() -> None:
+    keywords = {0: 10.0, 1: 2.0}
+    for low, high in ((0.1, 0.6), (0.8, 0.9)):
+        vectors = {i: high - (high - low) * i / 200 for i in range(1, 201)}
+        assert next(iter(fuse(keywords, {**vectors, 0: low}, ceiling=20.0))) == 1
+
+
+def test_two_that_are_equally_near_have_about_one_score() -> None:
+    fused = fuse({}, {1: 0.80, 2: 0.79}, ceiling=0.0)
+    assert fused[2] > 0.95 * fused[1]
+
+
 def test_nothing_found_is_nothing() -> None:
     assert fuse({}, None, ceiling=0.0) == fuse({}, {}, ceiling=5.0) == {}
 
@@ -169,8 +196,18 @@ def test_nothing_found_is_nothing() -> None:
 )
 def test_words_are_looked_for_side_by_side(text: str, share: float) -> None:
     terms = [QueryTerm(word, (word,)) for word in ("stock", "exchange", "london")]
-    assert share_of_pairs(terms, text.split()) == share
-    assert share_of_pairs(terms[:1], text.split()) == 0.0
+    places = Analyser("").places(text, {"stock", "exchange", "london"})
+    assert share_of_pairs(terms, places) == share
+    assert share_of_pairs(terms[:1], places) == 0.0
+
+
+def test_the_places_of_terms_are_those_among_all_terms() -> None:
+    text = "Élan, elan vital: the fooBar of Boxes and boxing 東京都"
+    for language in ("english", "french", ""):
+        analyser = Analyser(language)
+        every = analyser.terms(text)
+        for wanted in ({"elan"}, {"box", "foobar", "bar"}, {"東京", "京都"}, set(every)):
+            assert analyser.places(text, wanted) == [(i, term) for i, term in enumerate(every) if term in wanted]
 
 
 # Vectors -------------------------------------------------------------------------------------------------------------
@@ -215,6 +252,19 @@ def test_short_cuts_find_nearly_the_same() -> None:
         for chunk in set(expected) & set(found):
             assert found[chunk] == pytest.approx(expected[chunk], abs=1e-5)
     assert n_same >= 0.9 * 200
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 5000, 1_000_000])
+def test_vectors_that_come_in_many_lots_are_all_there(exact_up_to: int) -> None:
+    vectors = stored(6500, dimension=8)
+    by_id = {vector.segment_id: vector for vector in vectors}
+    index = VectorIndex((vector for vector in vectors), exact_up_to=exact_up_to)
+    assert len(index) == len(vectors)
+    assert index.n_bytes == len(vectors) * (8 + (8 * 4 if exact_up_to > len(vectors) else 1))
+    for place in (0, 2500, 6499):
+        query = np.frombuffer(vectors[place].vector, "<f2").astype(float).tolist()
+        found = index.search(query, n=1, fetch=lambda ids: [by_id[i] for i in ids], files={1 + place // 10})
+        assert list(found) == [chunk_id(1 + place // 10, place % 10)]
 
 
 @pytest.mark.parametrize("exact_up_to", [0, 1000])

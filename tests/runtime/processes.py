@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -154,6 +154,10 @@ class Queue:
 
     async def serve(self, handle: object, *, slots: int) -> None:
         """The test does."""
+
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+        """There are no slots to lend."""
+        return nullcontext()
 
     async def drain(self, grace_s: float) -> None:
         """The test does."""

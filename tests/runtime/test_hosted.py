@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentrt.engine import events as ev
-from agentrt.engine.message import FilePath, Image, ImageFilePart, Logs, Role, TextPart, Usage
+from agentrt.engine.message import CodeShown, FilePath, Image, ImageFilePart, Logs, Role, TextPart, Usage
 from agentrt.engine.run import Run
 from agentrt.engine.spec import CodeInterpreterTool, FunctionTool, ToolChoice, ToolSpec
 from agentrt.models.client import CallChunk, Chunk, EndChunk, ModelRequest, TextChunk
@@ -174,6 +174,7 @@ async def test_code_that_a_crash_cut_off_is_not_run_again(open_world: Open, tmp_
         async for burst in world.runtime.runs.follow(run.spec.id):
             if any(isinstance(numbered.event, ev.CallOutput) for numbered in burst):
                 break
+        await until_stored(world, run, ev.CallOutput)
         crash_image(tmp_path, tmp_path / "after")
         await world.runtime.runs.cancel(world.project, run.spec.thread_id, run.spec.id)
 
@@ -187,7 +188,8 @@ async def test_code_that_a_crash_cut_off_is_not_run_again(open_world: Open, tmp_
         assert after.codes == []
         assert "tool: interrupted, outcome unknown" in world.seen()
         returned = next(e for e in events if isinstance(e, ev.CallReturned))
-        assert (returned.result.error, returned.result.shown) == ("interrupted", None)
+        assert returned.result.error == "interrupted"
+        assert returned.result.shown == CodeShown(outputs=(Logs("begun"),)), "what was shown stays"
 
 
 async def test_images_of_an_answer_that_a_crash_cut_off_come_with_the_next_attempt(
@@ -199,9 +201,7 @@ async def test_images_of_an_answer_that_a_crash_cut_off_come_with_the_next_attem
         async for burst in world.runtime.runs.follow(run.spec.id):
             if any(isinstance(numbered.event, ev.TextDelta) for numbered in burst):
                 break
-        async with asyncio.timeout(20):  # what waits is on the disk before the copy is made
-            while not await world.runtime.store.read(lambda tx: any_text(tx, run.spec.id)):
-                await asyncio.sleep(0.01)
+        await until_stored(world, run, ev.TextDelta)
         crash_image(tmp_path, tmp_path / "after")
         await world.runtime.runs.cancel(world.project, run.spec.thread_id, run.spec.id)
 
@@ -215,8 +215,15 @@ async def test_images_of_an_answer_that_a_crash_cut_off_come_with_the_next_attem
         assert completed.parts == (ImageFilePart("file-1"), TextPart("Look at this."))
 
 
-def any_text(tx: Tx, run_id: str) -> bool:
-    return any(isinstance(numbered.event, ev.TextDelta) for numbered in read_events(tx, run_id))
+async def until_stored(world: World, run: Run, kind: type[ev.Event]) -> None:
+    """What waits is on the disk before the copy is made."""
+
+    def is_there(tx: Tx) -> bool:
+        return any(isinstance(numbered.event, kind) for numbered in read_events(tx, run.spec.id))
+
+    async with asyncio.timeout(20):
+        while not await world.runtime.store.read(is_there):
+            await asyncio.sleep(0.01)
 
 
 async def test_words_after_the_calls_become_a_message_that_shows_the_images(open_world: Open) -> None:

@@ -314,6 +314,13 @@ def test_a_worker_that_dies_between_calls_is_replaced(host: Host) -> None:
     assert (done["result"], done["state"]) == ("'yes'", "restored")
 
 
+def test_what_a_call_has_made_is_copied_although_no_other_call_follows(host: Host) -> None:
+    host.run("import signal\nmade = 'here'\nsignal.setitimer(signal.ITIMER_REAL, 0.5)")
+    time.sleep(0.8)
+    done, _ = host.run("made")
+    assert (done["result"], done["state"]) == ("'here'", "restored")
+
+
 def test_a_worker_that_cannot_begin_is_replaced_and_the_call_runs_all_the_same(host: Host) -> None:
     code = "import gc\nworker = [o for o in gc.get_objects() if type(o).__name__ == 'Worker'][0]\n"
     host.run(code + "type(worker)._call = None")
@@ -416,6 +423,15 @@ class TestItsEnd:
             wait_until_there_are(0, tmp_path)
         finally:
             host.close()
+
+    def test_a_host_that_was_killed_before_it_sent_the_kernel_is_not_waited_for(self) -> None:
+        """As a container's host whose stdin stays open. It has a minute; here a moment."""
+        command = [sys.executable, *(part.replace("60.0", "0.1") for part in BOOT_COMMAND[1:])]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process:
+            assert process.wait(60) == 1
+            assert process.stderr is not None
+            assert process.stderr.read() == b"no kernel came\n"
 
     def test_a_ping_renews_the_lease(self, tmp_path: Path) -> None:
         host = Host(tmp_path, settings={"lease_s": 0.6})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentrt.store.vector_stores import update_vector_store
 from tests.server.api import Api, Json
 
 TEXTS = {
@@ -348,9 +349,45 @@ async def test_helpers_and_attachments_have_their_files_indexed_too(api: Api) ->
     assert house not in str(found)
 
 
+async def test_nothing_can_be_attached_to_a_threads_store_that_has_expired(api: Api) -> None:
+    """A run would fail, and nobody would ever find the file."""
+    attachments = [{"file_id": await upload(api, "liver.txt", "liver"), "tools": [{"type": "file_search"}]}]
+    message = {"role": "user", "content": "Hi", "attachments": attachments}
+    thread = await api.call("POST", "/threads", {"messages": [message]})
+    (store_id,) = thread["tool_resources"]["file_search"]["vector_store_ids"]
+    await settled(api, f"/vector_stores/{store_id}")
+    await api.runtime.store.write(lambda tx: update_vector_store(tx, store_id, {"expires_at": 1}))
+    error = await api.refused("POST", f"/threads/{thread['id']}/messages", message)
+    assert error["code"] == "vector_store_expired"
+    await api.call("POST", f"/threads/{thread['id']}/messages", {"role": "user", "content": "Hi"})
+
+
 async def test_no_beta_header_is_needed_and_another_project_sees_nothing(api: Api) -> None:
     response = await api.client.get("/vector_stores", headers={"OpenAI-Beta": ""})
     assert response.status_code == 200
     await api.call("POST", "/vector_stores", {"name": "ours"})
     listed = await api.call("GET", "/vector_stores")
     assert [item["name"] for item in listed["data"]] == ["ours"]
+
+
+@pytest.mark.parametrize("deleting", ["place", "file"])
+async def test_files_can_be_taken_out_while_they_are_paged_through(api: Api, deleting: str) -> None:
+    store = await a_store(api, {f"{n}.txt": "liver" for n in range(7)})
+    ids = [item["id"] for item in (await api.call("GET", f"/vector_stores/{store['id']}/files"))["data"]]
+    batch = await api.call("POST", f"/vector_stores/{store['id']}/file_batches", {"file_ids": ids})
+    for path in (
+        f"/vector_stores/{store['id']}/files",
+        f"/vector_stores/{store['id']}/file_batches/{batch['id']}/files",
+    ):
+        seen: list[str] = []
+        page: Json = {"last_id": None, "has_more": True}
+        while page["has_more"] and len(seen) < 4:
+            after = {} if page["last_id"] is None else {"after": page["last_id"]}
+            page = await api.call("GET", path, params={"limit": 2, **after})
+            for item in page["data"]:
+                seen.append(item["id"])
+                where = f"/vector_stores/{store['id']}/files" if deleting == "place" else "/files"
+                await api.call("DELETE", f"{where}/{item['id']}")
+        left = await api.call("GET", path, params={"after": page["last_id"]})
+        assert seen + [item["id"] for item in left["data"]] == ids
+        ids = ids[4:]

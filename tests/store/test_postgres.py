@@ -19,6 +19,7 @@ from agentrt.store.migrate import migrate
 from agentrt.store.postgres import PostgresStore
 from agentrt.store.postgres_connect import IDLE_IN_TRANSACTION_S
 from agentrt.store.threads import find_thread, take_positions
+from agentrt.testing.clocks import FakeClock
 from tests.contracts.rows import HOME, put_thread
 from tests.postgres import PostgresServer, running_postgres
 from tests.store.bad_network import Moment, bad_network
@@ -172,6 +173,28 @@ async def test_an_error_that_comes_after_the_callers_cancellation_is_nobodys(
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
+async def test_a_process_whose_clock_is_ahead_leaves_the_others_their_commit_markers(
+    store: PostgresStore, fragile_server: PostgresServer
+) -> None:
+    def markers(tx: Tx) -> set[str]:
+        return set(tx.conn.exec_driver_sql("SELECT id FROM commit_marker").scalars())
+
+    before = await store.write(markers)
+    ahead = PostgresStore(fragile_server.url(), clock=FakeClock(SystemClock().now() + 30 * 86_400.0))
+    assert before < await ahead.write(markers)
+    await ahead.close()
+
+
+async def test_a_connection_whose_marker_is_gone_writes_with_a_new_one(
+    counting: Counting, store: PostgresStore
+) -> None:
+    """As when the server's own clock is set forward."""
+    await store.write(counting.count)
+    await store.write(lambda tx: tx.conn.exec_driver_sql("DELETE FROM commit_marker"))
+    await store.write(counting.count)
+    assert await counting.n_stored() == counting.n_after_commit == 2
+
+
 async def test_who_is_frozen_in_a_transaction_does_not_lock_others_out_for_ever(store: PostgresStore) -> None:
     shown = await store.read(
         lambda tx: tx.conn.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
@@ -227,6 +250,18 @@ async def test_callers_that_are_cancelled_leave_no_connection_in_a_transaction(s
     assert await store.read(left) == 0
     writes = [store.write(lambda tx: take_positions(tx, thread.id, 1, now=1.0)) for _ in range(40)]
     assert len(set(await asyncio.gather(*writes))) == 40
+
+
+async def test_a_clock_that_leaps_by_days_costs_no_write(fragile_server: PostgresServer) -> None:
+    clock = FakeClock()
+    store = PostgresStore(fragile_server.url(), clock=clock)
+    thread = await store.write(put_thread)
+    clock.set(clock.now() + 30 * 86_400)
+    places = await asyncio.gather(
+        *[store.write(lambda tx: take_positions(tx, thread.id, 1, now=1.0)) for _ in range(20)]
+    )
+    assert sorted(places) == list(range(20))
+    await store.close()
 
 
 async def test_a_read_sees_one_moment_and_cannot_write(store: PostgresStore) -> None:

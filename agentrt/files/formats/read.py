@@ -22,14 +22,6 @@ _MAIL = re.compile(
 )
 
 
-class ReadRequest(msgspec.Struct, frozen=True, array_like=True):
-    """filename: what its owner calls the file at `path`."""
-
-    path: str
-    filename: str
-    max_chars: int = MAX_CHARS
-
-
 class Refusal(msgspec.Struct, frozen=True, tag=True):
     """An ExtractionError on its way to the parent process."""
 
@@ -38,27 +30,6 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 
     def to_error(self) -> ExtractionError:
         return ExtractionError(self.reason, self.message)
-
-
-class Reading(msgspec.Struct, frozen=True, tag=True):
-    """What was read."""
-
-    extracted: Extracted
-
-
-_decode_request = msgspec.msgpack.Decoder(ReadRequest).decode
-_encode = msgspec.msgpack.Encoder().encode
-
-
-def answer(request: bytes) -> bytes:
-    """The entry of the process: a ReadRequest → a Reading or a Refusal, all as MessagePack."""
-    asked = _decode_request(request)
-    try:
-        return _encode(Reading(read_file(Path(asked.path), asked.filename, max_chars=asked.max_chars)))
-    except ExtractionError as error:
-        return _encode(Refusal(error.reason, error.message))
-    except RecursionError:
-        return _encode(Refusal("invalid_file", "The file is nested more deeply than anybody could read. Simplify it."))
 
 
 def read_file(path: Path, filename: str, *, max_chars: int = MAX_CHARS) -> Extracted:
@@ -70,14 +41,22 @@ def read_file(path: Path, filename: str, *, max_chars: int = MAX_CHARS) -> Extra
         head = file.read(HEAD_BYTES)
     if not head:
         raise ExtractionError("invalid_file", "The file is empty: it has 0 bytes.")
+    try:
+        return _read_as(sniff(head, filename), path, filename, max_chars)
+    except RecursionError:
+        message = "The file is nested more deeply than anybody could read. Simplify it."
+        raise ExtractionError("invalid_file", message) from None
+
+
+def _read_as(kind: str, path: Path, filename: str, max_chars: int) -> Extracted:
     draft = Draft(max_chars=max_chars)
-    match sniff(head, filename):
+    match kind:
         case "pdf":
             from agentrt.files.formats.pdf import read_pdf
 
             return read_pdf(path, draft)
         case "zip":
-            from agentrt.files.formats.archive import read_archive
+            from agentrt.files.formats.zipped import read_archive
 
             return read_archive(path, filename, draft)
         case "ole":

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
+from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
 from agentrt.clock import SystemClock
-from agentrt.config.schema import SandboxSpec
+from agentrt.config.schema import SandboxDriver, SandboxSpec
 from agentrt.runtime.code_interpreter.boxes import PooledBoxes
 from agentrt.runtime.code_interpreter.folder import Folders
-from agentrt.runtime.code_interpreter.memory_shelf import MemoryShelf
+from agentrt.runtime.code_interpreter.memory_shelf import CodeFile, MemoryShelf
 from agentrt.runtime.code_interpreter.sandboxes import Sandboxes
 from agentrt.runtime.code_interpreter.tool import CodeRunner
 from agentrt.sandbox.sandbox import Sandbox, declared_sandbox
 
-if TYPE_CHECKING:
-    from agentrt.runtime.code_interpreter.local import CodeInterpreter
+
+class LocalCode(Protocol):
+    """What a CodeInterpreter was told (see there), and what it keeps: files by id, shelves by conversation."""
+
+    sandbox: str | SandboxSpec
+    driver: SandboxDriver | None
+    config: Path | None
+    inputs: tuple[Path, ...]
+    max_output_bytes: int
+    files: dict[str, CodeFile]
+    shelves: WeakKeyDictionary[object, MemoryShelf]
 
 
 class LocalSessions:
     """The sandboxes of a CodeInterpreter while they are up. Leaving the block ends them."""
 
-    def __init__(self, code: CodeInterpreter) -> None:
+    def __init__(self, code: LocalCode) -> None:
         self._code = code
         self._clock = SystemClock()
         self._folders = Folders()
@@ -66,7 +77,7 @@ class LocalSessions:
         return CodeRunner(boxes, shelf, self._folders, max_output_bytes=self._code.max_output_bytes)
 
 
-async def _spec(code: CodeInterpreter) -> SandboxSpec:
+async def _spec(code: LocalCode) -> SandboxSpec:
     spec = code.sandbox
     if isinstance(spec, str):
         spec = await asyncio.to_thread(declared_sandbox, spec, code.config)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -30,14 +31,24 @@ _MAX_WORD_CHARS: Final = 40
 
 
 class StoredLibrary:
-    """See Library."""
+    """See Library. aside: entered while files are waited for, whose jobs need a slot as the run does."""
 
-    def __init__(self, store: Store, clock: Clock, search: StoreSearch, *, project: str, thread_id: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        search: StoreSearch,
+        *,
+        project: str,
+        thread_id: str,
+        aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._search = search
         self._project = project
         self._thread_id = thread_id
+        self._aside = aside
 
     async def look(self, spec: RunSpec) -> Catalogue:
         """See Library.look."""
@@ -45,14 +56,12 @@ class StoredLibrary:
 
     async def settle(self, catalogue: Catalogue, *, timeout_s: float) -> tuple[str, ...]:
         """See Library.settle."""
-        until, pause_s = self._clock.monotonic() + timeout_s, _FIRST_PAUSE_S
-        while True:
-            unready = await self._store.read(lambda tx: _unready(tx, catalogue.awaited))
-            left_s = until - self._clock.monotonic()
-            if left_s <= 0 or all(file.is_failed for file in unready):
-                return _missing(unready)
-            await self._clock.sleep(min(pause_s, left_s))
-            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+        until = self._clock.monotonic() + timeout_s
+        unready = await self._unready(catalogue)
+        if timeout_s > 0 and not _is_final(unready):
+            async with self._aside():
+                unready = await self._wait(catalogue, until=until)
+        return _missing(unready)
 
     async def search(
         self,
@@ -64,15 +73,21 @@ class StoredLibrary:
         max_candidates: int,
     ) -> Findings:
         """See Library.search."""
-        asked = StoreQuery(queries=tuple(queries), limit=limit, score_threshold=score_threshold, explains=True)
+        asked = StoreQuery(
+            queries=tuple(queries),
+            limit=limit,
+            score_threshold=score_threshold,
+            explains=True,
+            max_candidates=max_candidates,
+        )
         found = await self._search.search(self._project, catalogue.store_ids, asked)
         passages = [_passage(result) for result in found.results]
         # The assistant's store and the thread's may hold the same file.
         each = {passage.key: passage for passage in reversed(passages)}
         return Findings(
             passages=[each.pop(passage.key) for passage in passages if passage.key in each],
-            candidates=[_candidate(judged) for judged in found.candidates[:max_candidates]],
-            n_candidates=len(found.candidates),
+            candidates=[_candidate(judged) for judged in found.candidates],
+            n_candidates=found.n_candidates,
             vector_model=found.vector_model,
         )
 
@@ -82,6 +97,19 @@ class StoredLibrary:
             lambda tx: [call for number in numbers for call in list_calls(tx, self._thread_id, number)]
         )
         return {ref: file_id for call in calls for ref, file_id in _shown(call).items()}
+
+    async def _wait(self, catalogue: Catalogue, *, until: float) -> list[UnreadyFile]:
+        pause_s = _FIRST_PAUSE_S
+        while (left_s := until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(pause_s, left_s))
+            unready = await self._unready(catalogue)
+            if _is_final(unready):
+                return unready
+            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+        return await self._unready(catalogue)
+
+    async def _unready(self, catalogue: Catalogue) -> list[UnreadyFile]:
+        return await self._store.read(lambda tx: _unready(tx, catalogue.awaited))
 
     def _look(self, tx: Tx, spec: RunSpec) -> Catalogue:
         thread = find_thread(tx, self._project, self._thread_id)
@@ -121,6 +149,10 @@ def _store_ids(resources: JsonObject) -> tuple[str, ...]:
 
 def _unready(tx: Tx, store_ids: Sequence[str]) -> list[UnreadyFile]:
     return [file for store_id in store_ids for file in list_unready_files(tx, store_id, limit=_MAX_UNREADY)]
+
+
+def _is_final(unready: Sequence[UnreadyFile]) -> bool:
+    return all(file.is_failed for file in unready)
 
 
 def _missing(unready: Sequence[UnreadyFile]) -> tuple[str, ...]:

@@ -44,7 +44,10 @@ class BegunIngest:
 
 
 class IngestDriver:
-    """Drives jobs that index files; see JobDriver. embedding: None to index by words alone."""
+    """Drives jobs that index files; see JobDriver.
+
+    most_places: how many at once in this process, at most. embedding: None to index by words alone.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class IngestDriver:
         clock: Clock,
         files: Files,
         preparer: Preparer,
+        most_places: int,
         embedding: FileEmbedding | None = None,
     ) -> None:
         self._store = store
@@ -63,7 +67,8 @@ class IngestDriver:
         self._preparer = preparer
         self._embedding = embedding
         # One more than there are processes: while one job writes to the database, no process is idle.
-        self._places = Places(preparer.size + 1, wake=lambda job_id: dispatcher.retry(job_id, delay_s=0.0))
+        n_places = min(preparer.size + 1, most_places)
+        self._places = Places(n_places, wake=lambda job_id: dispatcher.retry(job_id, delay_s=0.0))
 
     def begin(self, tx: Tx, hold: Hold) -> BegunIngest | None:
         """See JobDriver.begin."""

@@ -74,8 +74,9 @@ def put_files(tx: Tx, dispatcher: Dispatcher, store: VectorStore, new: Sequence[
     wanted = {file.file_id: file for file in new}
     if not wanted:
         return
-    file_ids = list(wanted)
-    check_files(tx, store.project, file_ids)
+    check_files(tx, store.project, list(wanted))
+    # In one order for all, so that no two transactions wait for each other.
+    file_ids = sorted(wanted)
     there = find_in_store(tx, store.id, file_ids)
     for lot in _lots([i for i in file_ids if i not in there or _is_stale(there[i], wanted[i])]):
         job_id = _submit_job(tx, dispatcher, store.project, store.id, now=now)
@@ -84,7 +85,7 @@ def put_files(tx: Tx, dispatcher: Dispatcher, store: VectorStore, new: Sequence[
                 _begin_again(tx, store.id, wanted[file_id], job_id)
         added = [_row(store, wanted[i], job_id, now=now) for i in lot if i not in there]
         attach_files(tx, added)
-    for file_id in there:
+    for file_id in sorted(there):
         set_attributes(tx, store.id, file_id, wanted[file_id].attributes)
 
 
@@ -131,9 +132,9 @@ def _submit_job(tx: Tx, dispatcher: Dispatcher, project: str, store_id: str, *, 
 
 
 def _begin_again(tx: Tx, store_id: str, wanted: NewStoreFile, job_id: str) -> None:
-    hide_file(tx, store_id, wanted.file_id)
     changes = {**_FRESH, "chunking": _strategy(wanted.chunking), "job_id": job_id}
     update_store_file(tx, store_id, wanted.file_id, changes)
+    hide_file(tx, store_id, wanted.file_id)  # after the row, as the driver does: neither waits for the other in turn
 
 
 def _row(store: VectorStore, new: NewStoreFile, job_id: str, *, now: float) -> VectorStoreFile:

@@ -28,6 +28,7 @@ from agentrt.store.embedded_files import (
     is_visible,
     mark_embedded,
     serve_if_complete,
+    set_size,
 )
 from agentrt.store.jobs import Hold, fence, finish_held_job, finish_job, mark_ready, rest_job
 from agentrt.store.search_vectors import StoredVector, delete_file_vectors, delete_other_vectors, insert_vectors
@@ -99,19 +100,22 @@ class VectorDriver:
         return True
 
     async def _embed(self, begun: BegunVectors, vectors: TextVectors, file_key: int) -> None:
-        texts = await self._store.read(partial(file_texts, file_key=file_key))
+        texts = await self._store.read_long(partial(file_texts, file_key=file_key))
         try:
-            made = await vectors.of([SegmentWords(i, text.lead + text.text) for i, text in enumerate(texts)])
+            made = await vectors.of(SegmentWords(i, text.lead + text.text) for i, text in enumerate(texts))
         except ModelError as error:
             if error.reason != "invalid_prompt":
                 raise
             # It is about this text, and would be the next time: a file without vectors is found by its words.
             log.error("vectors.refused", extra={"store": begun.hold.subject_id, "file_key": file_key})
             made = FileVectors(vectors.model, {})
-        await self._write(begun, file_key, _rows(texts, made), made.model)
+        await self._write(begun, file_key, texts, made)
 
-    async def _write(self, begun: BegunVectors, file_key: int, rows: Sequence[StoredVector], model: str) -> None:
+    async def _write(self, begun: BegunVectors, file_key: int, texts: Sequence[SegmentText], made: FileVectors) -> None:
         """Write the vectors of a file, in place of what a dead process had written of them."""
+        rows, model = _rows(texts, made), made.model
+        size = sum(len(text.text.encode()) + len(text.lead.encode()) for text in texts)
+        size += sum(len(row.vector) for row in rows)
 
         def clear(tx: Tx) -> None:
             fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
@@ -119,6 +123,8 @@ class VectorDriver:
 
         def add(tx: Tx, some: Sequence[StoredVector], *, is_last: bool) -> bool:
             fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
+            if is_last:
+                set_size(tx, file_key, size)  # its row before that of the index, as whoever deletes it does
             if not is_visible(tx, file_key):  # swept up already, perhaps: nobody would delete these
                 return False
             insert_vectors(tx, begun.index_key, model, some)

@@ -31,7 +31,7 @@ class FileEmbedding:
         """The vectors of a file; none at all in them when the model refuses it. None: not now."""
         if self._clock.monotonic() < self._paused_until:
             return None
-        words = [SegmentWords(i, segment.lead + segment.text) for i, segment in enumerate(prepared.segments)]
+        words = (SegmentWords(i, segment.lead + segment.text) for i, segment in enumerate(prepared.segments))
         try:
             made = await self._vectors.of(words)
         except ModelError as error:
@@ -44,6 +44,8 @@ class FileEmbedding:
         return made
 
     def _pause(self) -> None:
+        if self._clock.monotonic() < self._paused_until:
+            return  # a file that was asked for beside this one has failed before it: that is one failure
         pause_s = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**self._n_failures)
         self._paused_until = self._clock.monotonic() + pause_s
         self._n_failures += 1

@@ -33,8 +33,12 @@ class Embedded(msgspec.Struct, frozen=True):
 class QuestionVectors:
     """Embeds questions, and remembers the last ones. find: the embedder whose vectors have that name, if there is."""
 
-    def __init__(self, find: Callable[[str], Embedder | None]) -> None:
+    def __init__(
+        self, find: Callable[[str], Embedder | None], *, within_s: float = WITHIN_S, remembers: int = _REMEMBERED
+    ) -> None:
         self._find = find
+        self._within_s = within_s
+        self._remembers = remembers
         self._remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
 
     async def embed(self, queries: Sequence[str], models: Sequence[str]) -> Embedded:
@@ -56,23 +60,25 @@ class QuestionVectors:
         return Embedded(questions, tuple(used), why_not)
 
     async def _by_model(self, model: str, queries: Sequence[str]) -> list[Vector]:
-        missing = list(dict.fromkeys(query for query in queries if (model, query) not in self._remembered))
+        # Taken out now: while the model is asked, other searches may push them out.
+        found = {query: self._remembered.get((model, query)) for query in queries}
+        missing = [query for query, vector in found.items() if vector is None]
         if missing:
-            for query, vector in zip(missing, await self._ask(model, missing), strict=True):
-                self._remembered[model, query] = vector
-        found = [self._remembered[model, query] for query in queries]
-        for query in queries:
+            found.update(zip(missing, await self._ask(model, missing), strict=True))
+        vectors = {query: vector for query, vector in found.items() if vector is not None}
+        for query, vector in vectors.items():
+            self._remembered[model, query] = vector
             self._remembered.move_to_end((model, query))
-        while len(self._remembered) > _REMEMBERED:
+        while len(self._remembered) > self._remembers:
             self._remembered.popitem(last=False)
-        return found
+        return [vectors[query] for query in queries]
 
     async def _ask(self, model: str, queries: Sequence[str]) -> Sequence[Vector]:
         embedder = self._find(model)
         if embedder is None:
             raise ModelError(f"No model in agents.toml makes the vectors of {model}.")
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(self._within_s):
                 return await embedder.embed(queries, as_="query")
         except TimeoutError:
-            raise ModelError(f"The embedding model {model} did not answer within {WITHIN_S:g} s.") from None
+            raise ModelError(f"The embedding model {model} did not answer within {self._within_s:g} s.") from None

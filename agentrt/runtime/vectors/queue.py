@@ -29,24 +29,30 @@ _PURGES_AT_ONCE: Final = 50
 
 async def queue_missing(store: Store, dispatcher: Dispatcher, *, clock: Clock, model: str) -> None:
     """Have the vectors of this model made wherever files lack them. One job for each store, whoever looks."""
-    missing = await store.read_long(partial(stores_missing, model=model))
+
+    def look(tx: Tx) -> list[tuple[str, str]]:
+        return [found for found in stores_missing(tx, model) if find_job(tx, _job_id(found[0])) is None]
 
     def write(tx: Tx, store_id: str, project: str) -> bool:
-        job_id = f"job_vectors_{store_id}"
-        if find_job(tx, job_id) is not None:
+        if find_job(tx, _job_id(store_id)) is not None:
             return False
         now = clock.now()
-        job = Job(id=job_id, kind=KIND, subject_id=store_id, project=project, ready_at=now, touched_at=now)
+        job = Job(id=_job_id(store_id), kind=KIND, subject_id=store_id, project=project, ready_at=now, touched_at=now)
         dispatcher.submit(tx, insert_job(tx, job))
         return True
 
-    for store_id, project in missing:
+    # While thousands of stores are embedded anew, most have their job: only the others are written about.
+    for store_id, project in await store.read_long(look):
         try:
             is_new = await store.write(partial(write, store_id=store_id, project=project))
         except IntegrityError:
             continue  # another process was faster
         if is_new:
             log.info("vectors.queued", extra={"store": store_id, "model": model})
+
+
+def _job_id(store_id: str) -> str:
+    return f"job_vectors_{store_id}"
 
 
 async def purge_cache(store: Store, *, clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
 from agentrt.clock import Clock
@@ -40,15 +41,15 @@ class TextVectors:
 
     async def of(self, segments: Iterable[SegmentWords]) -> FileVectors:
         """The vectors of a file. Raises ModelError; what was made until then is kept for the next time."""
-        parts = [
+        # Cut as they are needed: the 5,000,000 tokens that a file may have take seconds, and the event loop has others.
+        parts = (
             (segment.number, window)
             for segment in segments
             if segment.text.strip()
             for window in windows(segment.text, self._embedder.window_tokens)
-        ]
+        )
         found: dict[int, list[bytes]] = {}
-        for at in range(0, len(parts), _AT_ONCE):
-            some = parts[at : at + _AT_ONCE]
+        while some := list(islice(parts, _AT_ONCE)):
             vectors = await self._vectors([text for _, text in some])
             for (number, _), vector in zip(some, vectors, strict=True):
                 found.setdefault(number, []).append(vector)
@@ -56,7 +57,7 @@ class TextVectors:
 
     async def _vectors(self, texts: Sequence[str]) -> list[bytes]:
         digests = [text_digest(text) for text in texts]
-        known = await self._store.read(partial(find_cached, model=self.model, digests=digests))
+        known = await self._store.read_long(partial(find_cached, model=self.model, digests=digests))
         missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
         if missing:
             made = await self._embedder.embed(list(missing.values()), as_="document")

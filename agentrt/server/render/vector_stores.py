@@ -6,6 +6,7 @@ from typing import cast
 
 from agentrt.runtime.ingest.queue import chunking_of
 from agentrt.runtime.store_search import JudgedCandidate, StoreAnswer
+from agentrt.runtime.watching.state import FolderState
 from agentrt.store.vector_store_batches import VectorStoreBatch
 from agentrt.store.vector_store_files import FileCounts, VectorStoreFile
 from agentrt.store.vector_stores import VectorStore
@@ -18,6 +19,7 @@ from agentrt.wire.vector_stores import (
     SearchResultsPage,
     StoreFileError,
     StoreFileStatus,
+    StoreFoldersObject,
     VectorStoreFileBatchObject,
     VectorStoreFileObject,
     VectorStoreObject,
@@ -64,6 +66,21 @@ def render_store_file(file: VectorStoreFile) -> VectorStoreFileObject:
             },
         },
         "attributes": cast("dict[str, AttributeValue]", file.attributes or {}),
+    }
+
+
+def render_folders(state: FolderState) -> StoreFoldersObject:
+    return {
+        "id": state.store_id,
+        "object": "vector_store.folders",
+        "name": state.name,
+        "folders": list(state.folders),
+        "checked_at": state.checked_at,
+        "files": state.counts.files,
+        "pending": state.counts.pending,
+        "failed": state.counts.failed,
+        "problems": state.problems,
+        "failures": [{"path": path, "message": message} for path, message in state.failures],
     }
 
 

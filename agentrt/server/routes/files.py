@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from agentrt.errors import InvalidRequestError
-from agentrt.server.downloads import OCTETS, answer_content
+from agentrt.server.downloads import ANY_TYPE, answer_content
 from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, speaks
 from agentrt.server.forms import receive_file
 from agentrt.server.pages import answer_page, page_parameters, page_query, query_parameter
@@ -80,7 +80,7 @@ async def delete_file(call: Call, file_id: str) -> Response:
 
 
 @router.api_route("/{file_id}/content", methods=["GET", "HEAD"])
-@speaks(Speech(answer=OCTETS))
+@speaks(Speech(answer=ANY_TYPE))
 async def get_file_content(call: Call, file_id: str) -> Response:
     """Download a file, or a range of it."""
     return await answer_content(call, await _find(call, file_id))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from agentrt.runtime.watching.state import read_folder_state
 from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, speaks
 from agentrt.server.pages import page_parameters, page_query
-from agentrt.server.render.vector_stores import render_search, render_vector_store
+from agentrt.server.render.vector_stores import render_folders, render_search, render_vector_store
 from agentrt.server.requests import new_vector_store, store_query, vector_store_changes
 from agentrt.store.database import Tx
 from agentrt.store.vector_store_files import FileCounts, count_files
@@ -17,6 +18,7 @@ from agentrt.wire.vector_stores import (
     CreateVectorStoreRequest,
     SearchResultsPage,
     SearchVectorStoreRequest,
+    StoreFoldersObject,
     UpdateVectorStoreRequest,
     VectorStoreDeleted,
     VectorStoreObject,
@@ -72,6 +74,15 @@ async def delete_vector_store(call: Call, vector_store_id: str) -> Response:
     await call.runtime.vector_stores.delete(call.project, vector_store_id)
     deleted: VectorStoreDeleted = {"id": vector_store_id, "object": "vector_store.deleted", "deleted": True}
     return answer(deleted)
+
+
+@router.get("/{vector_store_id}/folders")
+@speaks(Speech(answer=StoreFoldersObject))
+async def get_store_folders(call: Call, vector_store_id: str) -> Response:
+    """How the watched folders of a declared store stand."""
+    config = call.runtime.config
+    state = await call.runtime.store.read(lambda tx: read_folder_state(tx, config, call.project, vector_store_id))
+    return answer(render_folders(state))
 
 
 @router.post("/{vector_store_id}/search")

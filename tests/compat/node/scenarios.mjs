@@ -331,6 +331,29 @@ const scenarios = {
     assert.equal(bare.step_details.tool_calls[0].file_search.results[0].content, undefined);
   },
 
+  async a_batch_is_uploaded_found_and_deleted(client) {
+    const store = await client.vectorStores.create({ name: "house" });
+    const files = await Promise.all([
+      toFile(Buffer.from("Bicycles are parked behind the house.\n"), "parking.txt"),
+      toFile(Buffer.from("# Roof\nIt leaks.\n"), "roof.md"),
+      toFile(Buffer.from("%PDF-1.7 and no more"), "broken.pdf"),
+    ]);
+    const batch = await client.vectorStores.fileBatches.uploadAndPoll(store.id, { files });
+    const { completed, failed, total } = batch.file_counts;
+    assert.deepEqual([batch.status, completed, failed, total], ["completed", 2, 1, 3]);
+    const [broken] = (await client.vectorStores.files.list(store.id, { filter: "failed" })).data;
+    assert.equal(broken.last_error.code, "invalid_file");
+    const find = async (query) => (await client.vectorStores.search(store.id, { query })).data;
+    const [found] = await find("Where are bicycles?");
+    assert.deepEqual([found.filename, found.content[0].text], ["parking.txt", "Bicycles are parked behind the house.\n"]);
+    assert.equal(await (await client.files.content(found.file_id)).text(), found.content[0].text);
+    await client.files.delete(found.file_id);
+    assert.deepEqual(await find("Where are bicycles?"), []);
+    const extra = await client.vectorStores.files.uploadAndPoll(store.id, await toFile(Buffer.from("A cellar."), "c.txt"));
+    assert.equal(extra.status, "completed");
+    assert.equal((await client.vectorStores.delete(store.id)).deleted, true);
+  },
+
   async a_file_comes_in_parts(client) {
     const { uploads, files } = client;
     const upload = await uploads.create({
@@ -346,6 +369,24 @@ const scenarios = {
       filename: "a.txt", bytes: 6, mime_type: "text/plain", purpose: "assistants",
     });
     assert.equal((await uploads.cancel(other.id)).status, "cancelled");
+  },
+
+  async code_is_cancelled_while_it_runs_and_what_it_printed_stays(client) {
+    const endless = "import time\nprint('begun')\nwhile True:\n    time.sleep(0.01)";
+    const thread = await client.beta.threads.create(ask(endless));
+    const assistant = await actor(client, "obey", { type: "code_interpreter" });
+    const stream = client.beta.threads.runs.stream(thread.id, { assistant_id: assistant.id });
+    stream.on("toolCallDelta", async (delta) => {
+      if (delta.code_interpreter?.outputs?.some((output) => output.logs === "begun\n")) {
+        await client.beta.threads.runs.cancel(stream.currentRun().id, { thread_id: thread.id });
+      }
+    });
+    const [step] = await stream.finalRunSteps();
+    assert.equal(step.status, "cancelled");
+    const [call] = step.step_details.tool_calls;
+    assert.deepEqual(call.code_interpreter, { input: endless, outputs: [{ type: "logs", logs: "begun\n" }] });
+    const where = { thread_id: step.thread_id, run_id: step.run_id };
+    assert.deepEqual(await client.beta.threads.runs.steps.retrieve(step.id, where), step);
   },
 
   async refusals_are_the_right_classes(client) {

@@ -154,6 +154,29 @@ def code_that_fails_is_told_in_the_logs_and_the_run_goes_on(client: OpenAI) -> N
     assert message.content[0].text.annotations == []  # type: ignore[union-attr]
 
 
+@scenario
+def code_is_cancelled_while_it_runs_and_what_it_printed_stays(client: OpenAI) -> None:
+    endless = "import time\nprint('begun')\nwhile True:\n    time.sleep(0.01)"
+    thread = client.beta.threads.create(messages=[{"role": "user", "content": endless}])
+    assistant = client.beta.assistants.create(
+        model="puppet", instructions="play: obey", tools=[{"type": "code_interpreter"}]
+    )
+    ear = CodeEar()
+    with client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id, event_handler=ear) as stream:
+        for event in stream:
+            if event.event == "thread.run.step.delta" and ear.logs == "begun\n":
+                assert ear.current_run is not None
+                client.beta.threads.runs.cancel(ear.current_run.id, thread_id=thread.id)
+    (step,) = ear.steps  # not the SDK's final steps: they stay in progress when one is cancelled
+    said = (step.status, ear.logs, ear.code)
+    assert said == ("cancelled", "begun\n", endless), said
+    (call,) = step.step_details.tool_calls  # type: ignore[union-attr]
+    assert isinstance(call, CodeInterpreterToolCall)
+    assert call.code_interpreter.outputs == [CodeInterpreterOutputLogs(type="logs", logs="begun\n")]
+    assert step == client.beta.threads.runs.steps.retrieve(step.id, thread_id=thread.id, run_id=step.run_id)
+    assert client.beta.threads.runs.retrieve(step.run_id, thread_id=thread.id).status == "cancelled"
+
+
 def _check_run(run: Run) -> None:
     assert run.model_extra is not None
     used = run.model_extra["agentrt"]["code_interpreter"]

@@ -62,6 +62,19 @@ def add_outcome_of_indexing() -> None:
 
 def create_batches() -> None:
     op.create_table(
+        "detached_file",
+        sa.Column("store_id", ID, nullable=False),
+        sa.Column("file_id", ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("detached_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["store_id"], ["vector_store.id"], name=op.f("fk_detached_file_store_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("store_id", "file_id", name=op.f("pk_detached_file")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_detached_file_detached", "detached_file", ["detached_at"])
+    op.create_table(
         "vector_store_batch",
         sa.Column("id", ID, nullable=False),
         sa.Column("project", ID, nullable=False),

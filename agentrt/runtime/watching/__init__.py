@@ -1,0 +1,1 @@
+"""Vector stores that agents.toml declares, and the folders whose files they hold."""
