@@ -23,6 +23,7 @@ _SHARED = "agentrt"
 _FULL = (
     *("thread", "job", "assistant", "vector_store", "file", "upload", "blob", "schedule", "webhook_delivery"),
     *("disabled_webhook", "worker", "store_index", "segment", "segment_vector", "cached_embedding", "posting"),
+    "vector_graph",
     NAMES.queue_table,
 )
 _EMPTY = "; ".join(f"DELETE FROM {table}" for table in _FULL)

@@ -19,6 +19,7 @@ from agentrt.cli.explain import explain, innermost
 from agentrt.cli.groups import no_such_command
 from agentrt.cli.options import Invocation, common_options
 from agentrt.cli.problems import EXIT_INTERRUPTED, CliError, problem_lines
+from agentrt.config.environment import calm_numpy
 from agentrt.version import __version__
 
 
@@ -132,6 +133,7 @@ def main() -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a terminal that lacks a character shows `?` rather than a traceback
             reconfigure(errors="replace")
+    calm_numpy()
     cli.main(prog_name="agentrt")
 
 

@@ -228,7 +228,8 @@ class EmbeddingServer:
         elif width != self._width:
             raise ModelError(
                 f"{self._where} sent a vector of {width} dimensions after others of {self._width}. "
-                "Has another model taken this name? Restart the service to index with that one."
+                f"Has another model taken this name? Then set {self._upstream.server.setting('embedding.dimensions')}, "
+                "which has everything embedded anew."
             )
 
     @property

@@ -1,13 +1,14 @@
 """Embeddings without a server: a sentence model of the BERT family from a folder on this machine.
 
-It works off the event loop, in threads; no network, no framework (bert.py, wordpiece.py). Meant for
-all-MiniLM-L6-v2; others of its build, as all-MiniLM-L12-v2, work too.
+It works off the event loop, in half as many threads as there are CPUs; no network, no framework (bert.py,
+wordpiece.py). Meant for all-MiniLM-L6-v2; others of its build, as all-MiniLM-L12-v2, work too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,10 @@ class MiniLM:
         self._loading = threading.Lock()
         self._loaded: tuple[WordPieces, Bert] | None = None
         self._name: str | None = None
-        self._turns = {"document": asyncio.Lock(), "query": asyncio.Lock()}
+        self._places = {
+            "document": asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2)),
+            "query": asyncio.Semaphore(1),
+        }
 
     @property
     def model(self) -> str:
@@ -75,15 +79,13 @@ class MiniLM:
         return found
 
     async def _all(self, texts: Sequence[str], as_: Purpose) -> Embedded:
-        vectors: list[Vector] = []
-        n_pieces = 0
-        for text in texts:
-            # One at a time: batches are slower on a CPU, and a turn stays as short as it can be.
-            async with self._turns[as_]:
-                vector, n = await asyncio.to_thread(self._embed, text)
-            vectors.append(vector)
-            n_pieces += n
-        return Embedded(vectors, n_pieces)
+        found = await asyncio.gather(*(self._one(text, as_) for text in texts))
+        return Embedded([vector for vector, _ in found], sum(n for _, n in found))
+
+    async def _one(self, text: str, as_: Purpose) -> tuple[Vector, int]:
+        # One text in each thread: batches are slower on a CPU, and a place is soon free for the next who wants one.
+        async with self._places[as_]:
+            return await asyncio.to_thread(self._embed, text)
 
     def _embed(self, text: str) -> tuple[Vector, int]:
         pieces, bert = self._load()

@@ -7,6 +7,7 @@ same ten (2-core VM).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -37,6 +38,22 @@ def pack(vector: Sequence[float]) -> bytes:
     return data
 
 
+def unit(vector: Sequence[float]) -> list[float]:
+    """The vector, of length 1."""
+    import numpy as np
+
+    numbers: list[float] = _unit(np.asarray(vector, dtype=np.float32).reshape(1, -1))[0].tolist()
+    return numbers
+
+
+def best_chunks(found: Sequence[tuple[int, float]], n: int) -> dict[int, float]:
+    """The n best chunks (by their ids) of segments with their cosines: of each its best one."""
+    import numpy as np
+
+    segments = np.array([segment for segment, _ in found], dtype=np.int64)
+    return _best_chunks(segments, np.array([cosine for _, cosine in found], dtype=np.float32), n)
+
+
 class VectorIndex:
     """The vectors that one model has made for one store. Not changed once made.
 
@@ -47,11 +64,14 @@ class VectorIndex:
         import numpy as np
 
         self._exact_up_to = exact_up_to
+        self._width = 0
         segments, matrices, codes = [np.empty(0, np.int64)], [], []
         n = 0
         unread = iter(vectors)
         # In lots: of many vectors there are never more in memory than one lot, and the codes of the others.
         while lot := list(islice(unread, _LOT)):
+            self._width = self._width or _commonest_width(lot)
+            lot = self._fitting(lot)
             segments.append(np.array([vector.segment_id for vector in lot], dtype=np.int64))
             matrices.append(_matrix(lot))
             n += len(lot)
@@ -75,21 +95,27 @@ class VectorIndex:
         """The same without the vectors of some files (by their keys), and with others."""
         import numpy as np
 
+        if not len(self):
+            return VectorIndex(added, exact_up_to=self._exact_up_to)
+        added = self._fitting(added)
         kept = np.flatnonzero(~np.isin(self._segments >> FILE_SHIFT, np.fromiter(without, np.int64)))
         segments = np.concatenate(
             [self._segments[kept], np.array([vector.segment_id for vector in added], dtype=np.int64)]
         )
         new = _matrix(added)
         index = VectorIndex.__new__(VectorIndex)
+        index._width = self._width
         if self._codes is not None:
             codes = [self._codes[kept], *([_codes(new)] if added else [])]
             index._set(segments, None, np.concatenate(codes), self._exact_up_to)
-        elif self._matrix is not None and len(kept):
+        elif self._matrix is not None:
             matrix = [self._matrix[kept], *([new] if added else [])]
             index._set(segments, np.concatenate(matrix), None, self._exact_up_to)
-        else:
-            index._set(segments, new, None, self._exact_up_to)
         return index
+
+    def _fitting(self, vectors: Iterable[StoredVector]) -> list[StoredVector]:
+        """Those of the dimension that others have. Another one comes of a model that has changed behind its name."""
+        return [vector for vector in vectors if len(vector.vector) == self._width]
 
     def _set(
         self,
@@ -137,7 +163,7 @@ class VectorIndex:
             nearest = _largest(cosines, _LOOKED_AT)
             return _best_chunks(segments[nearest], cosines[nearest], n)
         near = self._nearest_codes(question, places)
-        vectors = list(fetch(np.unique(near).tolist()))
+        vectors = self._fitting(fetch(np.unique(near).tolist()))
         if not vectors:
             return {}
         cosines = _matrix(vectors) @ question
@@ -170,6 +196,10 @@ def _matrix(vectors: Sequence[StoredVector]) -> NDArray[np.float32]:
 
     data = np.frombuffer(b"".join(vector.vector for vector in vectors), dtype="<f2")
     return data.reshape(len(vectors), -1).astype(np.float32) if vectors else np.empty((0, 0), np.float32)
+
+
+def _commonest_width(vectors: Sequence[StoredVector]) -> int:
+    return Counter(len(vector.vector) for vector in vectors).most_common(1)[0][0]
 
 
 def _codes(matrix: NDArray[np.float32]) -> NDArray[np.uint8]:

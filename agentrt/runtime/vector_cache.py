@@ -1,4 +1,7 @@
-"""VectorCache: the vectors of stores in memory, read when they are first searched and kept up to date from then on."""
+"""VectorCache: the vectors of stores in memory, read when they are first searched and kept up to date from then on.
+
+Of a store that has a graph in the database, only those that are not in it yet.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from typing import Final
 
 import msgspec
 
-from agentrt.retrieval.vectors import VectorIndex
+from agentrt.retrieval.vectors import VectorIndex, best_chunks, unit
 from agentrt.store.database import Tx
 from agentrt.store.embedded_files import visible_files
 from agentrt.store.search_index import IndexStats
 from agentrt.store.search_vectors import read_file_vectors, read_segment_vectors, read_vectors
 from agentrt.store.segment_ids import FILE_SHIFT
+from agentrt.store.vector_graphs import Graph, find_graph, graphed_files, is_postgres, search_graph
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +28,20 @@ _MOST_BYTES: Final = 256 * 1024 * 1024
 _READ_ONE_BY_ONE: Final = 100
 """When more files are new, all is read anew."""
 
+_LOOKED_AT_ONE_BY_ONE: Final = 50
+"""Of so few files that a filter lets in, all vectors are looked at: a graph would have to be walked for long."""
+
+_FROM_GRAPH: Final = 400
+
 
 class _Kept(msgspec.Struct, frozen=True):
-    """files: those whose vectors are in it, and by which model they were embedded last."""
+    """version: of the store, and of its graph. files: those whose vectors are in it, and by which model they were
+    embedded last. graphed: those whose vectors are in the graph."""
 
-    version: int
+    version: tuple[int, int]
     files: Mapping[int, str | None]
     index: VectorIndex
+    graphed: frozenset[int] = frozenset()
 
 
 class VectorCache:
@@ -48,25 +59,42 @@ class VectorCache:
         model = stats.vector_model
         if model is None:
             return {}
+        graph = find_graph(tx, stats.index_key, model) if stats.n_chunks and is_postgres(tx) else None
+        graph = graph if graph is not None and graph.is_ready else None
+        kept = self._up_to_date(tx, stats, model, graph)
         fetch = partial(read_segment_vectors, tx, stats.index_key, model)
         try:
-            return self._index(tx, stats, model).search(vector, n=n, fetch=fetch, hidden=stats.hidden, files=files)
+            found = kept.index.search(vector, n=n, fetch=fetch, hidden=stats.hidden, files=files)
         except ValueError:
             # The server has exchanged the model behind its name, and makes vectors of another dimension now.
             log.error("search.wrong_dimension", extra={"model": model, "dimension": len(vector)})
             return {}
+        if graph is None or not kept.graphed or len(vector) != graph.dimensions:
+            return found
+        within = kept.graphed if files is None else kept.graphed & files
+        within = within - stats.hidden
+        if files is not None and len(within) <= _LOOKED_AT_ONE_BY_ONE:
+            rows = [row for file in within for row in read_file_vectors(tx, stats.index_key, model, file)]
+            found |= VectorIndex(rows).search(vector, n=n, fetch=fetch)
+        else:
+            without = stats.hidden & kept.graphed
+            look_in = None if files is None else within
+            near = search_graph(tx, graph, unit(vector), n=_FROM_GRAPH, within=look_in, without=without)
+            found |= best_chunks(near, n)
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:n])
 
-    def _index(self, tx: Tx, stats: IndexStats, model: str) -> VectorIndex:
+    def _up_to_date(self, tx: Tx, stats: IndexStats, model: str, graph: Graph | None) -> _Kept:
         key = (stats.index_key, model)
+        version = (stats.version, 0 if graph is None else graph.version)
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None:
                 self._kept.move_to_end(key)
-        if kept is None or kept.version != stats.version:
-            kept = _read(tx, stats, model, kept)
+        if kept is None or kept.version != version:
+            kept = _read(tx, stats, model, graph, kept)
             with self._lock:
                 self._keep(key, kept)
-        return kept.index
+        return kept
 
     def _keep(self, key: tuple[int, str], made: _Kept) -> None:
         there = self._kept.get(key)
@@ -77,15 +105,18 @@ class VectorCache:
             self._kept.popitem(last=False)
 
 
-def _read(tx: Tx, stats: IndexStats, model: str, old: _Kept | None) -> _Kept:
+def _read(tx: Tx, stats: IndexStats, model: str, graph: Graph | None, old: _Kept | None) -> _Kept:
     """What there is now; of what is known already, only what has changed is read."""
-    files = visible_files(tx, stats.index_key)
+    version = (stats.version, 0 if graph is None else graph.version)
+    graphed = frozenset() if graph is None else graphed_files(tx, graph.id)
+    visible = visible_files(tx, stats.index_key)
+    files = {file: with_model for file, with_model in visible.items() if file not in graphed}
     known = {} if old is None else old.files
     new = [file for file, with_model in files.items() if file not in known or known[file] != with_model]
-    if old is None or len(new) > _READ_ONE_BY_ONE:
+    if (old is None and len(files) == len(visible)) or len(new) > _READ_ONE_BY_ONE:
         vectors = (v for v in read_vectors(tx, stats.index_key, model) if v.segment_id >> FILE_SHIFT in files)
-        return _Kept(stats.version, files, VectorIndex(vectors))
+        return _Kept(version, files, VectorIndex(vectors), graphed)
+    index = VectorIndex([]) if old is None else old.index
     without = {file for file in known if file not in files}.union(new)
     added = [vector for file in new for vector in read_file_vectors(tx, stats.index_key, model, file)]
-    index = old.index.changed(without=without, added=added) if without else old.index
-    return _Kept(stats.version, files, index)
+    return _Kept(version, files, index.changed(without=without, added=added) if without else index, graphed)

@@ -26,6 +26,7 @@ TABLE_MODULES = (
     "search_tables",
     "threads",
     "uploads",
+    "vector_graphs",
     "vector_store_batches",
     "vector_store_files",
     "vector_stores",

@@ -28,6 +28,7 @@ _next = Statement(
     .order_by(_vectors.c.segment_id, _vectors.c.window)
     .limit(bindparam("n"))
 )
+_first = Statement(select(_vectors.c.vector).where(*_of_index).limit(1))
 _is_of_file = (_vectors.c.segment_id >= bindparam("first"), _vectors.c.segment_id <= bindparam("last"))
 _of_file = Statement(select(*_columns).where(*_of_index, *_is_of_file))
 _delete_range = Statement(delete(_vectors).where(*_of_index, *_is_of_file))
@@ -96,6 +97,12 @@ def read_vectors(tx: Tx, index_key: int, model: str, *, n: int = READ_AT_ONCE) -
         if len(rows) < n:
             return
         segment, window = rows[-1][0], rows[-1][1]
+
+
+def first_vector(tx: Tx, index_key: int, model: str) -> bytes | None:
+    """One of the vectors that the model has made for a store."""
+    row = _first.first(tx, {"index_key": index_key, "model": model})
+    return None if row is None else bytes(row[0])
 
 
 def read_file_vectors(tx: Tx, index_key: int, model: str, file_key: int) -> list[StoredVector]:

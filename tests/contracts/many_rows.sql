@@ -20,6 +20,8 @@ INSERT INTO posting SELECT i % 7, md5(i::text), i * 65536, '' FROM generate_seri
 INSERT INTO file_attribute SELECT f.key, 'year', f.index_key, 'n', NULL, f.key FROM indexed_file f;
 INSERT INTO segment_vector SELECT i % 7, 'm/2', i * 65536, 0, '' FROM generate_series(1, 6000) i;
 UPDATE indexed_file SET embedded_with = CASE WHEN key % 3 = 0 THEN 'm' END;
+INSERT INTO vector_graph (index_key, model, dimensions, is_ready, version) SELECT i, 'm', 2, true, 1 FROM generate_series(1, 2000) i;
+INSERT INTO graphed_file SELECT id, id + n FROM vector_graph, generate_series(1, 3) n;
 INSERT INTO cached_embedding SELECT 'm', decode(md5(i::text), 'hex'), i, '' FROM generate_series(1, 6000) i;
 INSERT INTO webhook_delivery SELECT 'delivery_' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'crm', 'evt_' || i, 'run.completed', 'run_' || (i / 2), '{}', CASE WHEN i % 100 = 0 THEN 'failed' WHEN i % 50 = 0 THEN 'pending' ELSE 'delivered' END, NULL, 1, NULL, CASE WHEN i % 100 != 50 THEN 1700000000 + i END, '[]' FROM generate_series(1, 20000) i;
 UPDATE run SET ended_at = 1700000000 + position, events_gone_at = CASE WHEN position < 3000 THEN 1 END, schedule_id = CASE WHEN position % 2 = 0 THEN 'sched_' || position % 5 END;

@@ -41,6 +41,7 @@ from agentrt.store import (
     threads,
     tool_resources,
     uploads,
+    vector_graphs,
     vector_store_batches,
     vector_store_files,
     vector_stores,
@@ -334,6 +335,11 @@ def call_embedding(tx: Tx, index_key: int, file_key: int) -> None:
     search_vectors.insert_vectors(tx, index_key, "older", [search_vectors.StoredVector(file_key << 40, 0, b"1234")])
     search_vectors.delete_other_vectors(tx, index_key, "m")
     search_vectors.delete_file_vectors(tx, index_key, "none", file_key)
+    search_vectors.first_vector(tx, index_key, "m")
+    vector_graphs.find_graph(tx, index_key, "m")
+    graph = vector_graphs.Graph(1, index_key, "m", 2, False, 0)
+    vector_graphs.graphed_files(tx, 1)
+    vector_graphs.new_files(tx, graph, limit=1)
     embedding_cache.keep_cached(tx, "m", {b"digest": b"1234"}, now=1)
     embedding_cache.find_cached(tx, "m", [b"digest"])
     embedding_cache.purge_cached(tx, until=2)

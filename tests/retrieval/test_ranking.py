@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from agentrt.retrieval.vectors import VectorIndex, pack
 from agentrt.store.postings import Postings
 from agentrt.store.search_index import IndexStats
 from agentrt.store.search_vectors import StoredVector
-from agentrt.store.segment_ids import chunk_id, segment_id
+from agentrt.store.segment_ids import FILE_SHIFT, chunk_id, segment_id
 from agentrt.store.written_terms import read_terms
 
 # Keywords ------------------------------------------------------------------------------------------------------------
@@ -293,6 +294,33 @@ def test_a_chunk_counts_by_its_nearest_window_and_a_shared_segment_for_both() ->
     ]
     found = VectorIndex(vectors).search(query, n=5, fetch=never)
     assert found == {chunk_id(1, 0): pytest.approx(1.0), chunk_id(1, 1): pytest.approx(1.0)}
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 1000])
+def test_an_index_that_was_changed_is_like_one_made_anew(exact_up_to: int) -> None:
+    vectors = stored(300)
+    by_id = {vector.segment_id: vector for vector in vectors}
+
+    def fetch(ids: Sequence[int]) -> list[StoredVector]:
+        return [by_id[i] for i in ids]
+
+    query = np.frombuffer(vectors[205].vector, "<f2").astype(float).tolist()
+    first = VectorIndex(vectors[:200], exact_up_to=exact_up_to)
+    gone = {vector.segment_id >> FILE_SHIFT for vector in vectors[:50]}
+    changed = first.changed(without=gone, added=vectors[200:])
+    anew = VectorIndex(vectors[50:], exact_up_to=exact_up_to)
+
+    assert len(changed) == len(anew) == 250
+    assert changed.search(query, n=20, fetch=fetch) == anew.search(query, n=20, fetch=fetch)
+    assert VectorIndex([]).changed(without=set(), added=vectors).n_bytes == VectorIndex(vectors).n_bytes
+    assert len(first.changed(without=set(range(1000)), added=[])) == 0
+
+
+def test_vectors_of_another_dimension_than_most_are_left_out() -> None:
+    vectors = [*stored(10), *stored(3, dimension=32)]
+
+    assert len(VectorIndex(vectors)) == 10
+    assert len(VectorIndex(vectors[:5]).changed(without=set(), added=vectors[5:])) == 10
 
 
 def test_an_index_without_vectors_finds_nothing_and_a_wrong_dimension_is_said_to_be() -> None:

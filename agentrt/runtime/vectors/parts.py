@@ -14,6 +14,7 @@ from agentrt.models.embeddings import EmbeddingModel
 from agentrt.runtime.models import Models
 from agentrt.runtime.sweeper import Sweep
 from agentrt.runtime.vectors.driver import VectorDriver
+from agentrt.runtime.vectors.graphs import GROW_EVERY_S, Graphs
 from agentrt.runtime.vectors.inline import FileEmbedding
 from agentrt.runtime.vectors.questions import QuestionVectors
 from agentrt.runtime.vectors.queue import LOOK_EVERY_S, PURGE_EVERY_S, purge_cache, queue_missing
@@ -36,6 +37,8 @@ def vector_parts(models: Models, *, store: Store, dispatcher: Dispatcher, clock:
     embedder = _usable(models.search_embedding())
     texts = None if embedder is None else TextVectors(embedder, store=store, clock=clock)
     sweeps = [Sweep("embeddings", partial(purge_cache, store, clock=clock), PURGE_EVERY_S)]
+    if store.is_shared:
+        sweeps.append(Sweep("graphs", Graphs(store).grow, GROW_EVERY_S))
     if texts is not None:
         look = partial(queue_missing, store, dispatcher, clock=clock, model=texts.model)
         sweeps.append(Sweep("vectors", look, LOOK_EVERY_S))
