@@ -23,7 +23,7 @@ from agentrt.retrieval.index import FileVectors, index_file, sweep_index
 from agentrt.retrieval.prepare import Prepared, prepare
 from agentrt.retrieval.search import Question, Result, SearchOptions, search
 from agentrt.retrieval.vectors import pack
-from agentrt.runtime.vector_cache import VectorCache
+from agentrt.runtime.vector_stores.vectors.cache import VectorCache
 from agentrt.store.database import Store, Tx
 from agentrt.store.files import File, insert_file
 from agentrt.store.open import open_store

@@ -18,12 +18,12 @@ from agentrt.retrieval.filters import parse_filter
 from agentrt.runtime.files import Files
 from agentrt.runtime.models import Models
 from agentrt.runtime.requests import NewStoreFile, NewVectorStore
-from agentrt.runtime.rewriting import FirstModel
 from agentrt.runtime.storage import Storage
-from agentrt.runtime.store_search import StoreQuery, StoreSearch
-from agentrt.runtime.vector_stores import VectorStores
-from agentrt.runtime.vectors.parts import vector_parts
-from agentrt.runtime.watching.state import read_folder_state
+from agentrt.runtime.vector_stores.rewriting import FirstModel
+from agentrt.runtime.vector_stores.search import StoreQuery, StoreSearch
+from agentrt.runtime.vector_stores.stores import VectorStores
+from agentrt.runtime.vector_stores.vectors.parts import vector_parts
+from agentrt.runtime.vector_stores.watching.state import read_folder_state
 from agentrt.server.render.vector_stores import (
     render_batch,
     render_folders,

@@ -35,6 +35,7 @@ DEFAULT_SANDBOX: Final = "python"
 
 HOSTED_TOOLS: Final = ("code_interpreter", "file_search")
 DEFAULT_PROJECT: Final = "default"
+"""Whose what agents.toml declares is: there it may be changed, in every other project it is at most visible."""
 
 
 class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):

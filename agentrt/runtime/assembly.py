@@ -15,13 +15,13 @@ from typing import Self
 from agentrt.clock import Clock, SystemClock
 from agentrt.config.load import load_config
 from agentrt.config.project import find_project
-from agentrt.config.schema import Config
+from agentrt.config.schema import DEFAULT_PROJECT, Config
 from agentrt.errors import InvalidRequestError, UnavailableError
 from agentrt.files.open import open_blobs
 from agentrt.models.client import ModelClient
 from agentrt.retrieval.preparer import Preparer
 from agentrt.runtime.agent import Agent
-from agentrt.runtime.assistants import HOME_PROJECT, Assistants
+from agentrt.runtime.assistants import Assistants
 from agentrt.runtime.backends import open_backends
 from agentrt.runtime.code_interpreter.local import CodeInterpreter
 from agentrt.runtime.code_interpreter.sessions import CodeSessions
@@ -32,29 +32,29 @@ from agentrt.runtime.files import Files
 from agentrt.runtime.firing import Firing
 from agentrt.runtime.health import Health, make_health
 from agentrt.runtime.hosted import HostedName, HostedTool
-from agentrt.runtime.ingest.driver import IngestDriver
-from agentrt.runtime.ingest.queue import KIND as INGEST
-from agentrt.runtime.ingest.upkeep import store_sweeps
 from agentrt.runtime.leases import Role
 from agentrt.runtime.models import Models
 from agentrt.runtime.performers import Performers
 from agentrt.runtime.pulse import PulseReader
 from agentrt.runtime.requests import NewThread
 from agentrt.runtime.retention import RETENTION_EVERY_S, Retention
-from agentrt.runtime.rewriting import FirstModel
 from agentrt.runtime.runs import Runs, queue_of
 from agentrt.runtime.schedules import Schedules
 from agentrt.runtime.storage import SWEEP_STORAGE_EVERY_S, Storage
-from agentrt.runtime.store_search import StoreSearch
 from agentrt.runtime.stored_thread import StoredThread
 from agentrt.runtime.sweeper import Sweep
 from agentrt.runtime.threads import Threads
 from agentrt.runtime.uploads import Uploads
-from agentrt.runtime.vector_stores import VectorStores
-from agentrt.runtime.vectors.parts import vector_parts
-from agentrt.runtime.vectors.queue import KIND as VECTORS
-from agentrt.runtime.watching.declared_stores import declare_stores
-from agentrt.runtime.watching.folders import Folders
+from agentrt.runtime.vector_stores.ingest.driver import IngestDriver
+from agentrt.runtime.vector_stores.ingest.queue import KIND as INGEST
+from agentrt.runtime.vector_stores.ingest.upkeep import store_sweeps
+from agentrt.runtime.vector_stores.rewriting import FirstModel
+from agentrt.runtime.vector_stores.search import StoreSearch
+from agentrt.runtime.vector_stores.stores import VectorStores
+from agentrt.runtime.vector_stores.vectors.parts import vector_parts
+from agentrt.runtime.vector_stores.vectors.queue import KIND as VECTORS
+from agentrt.runtime.vector_stores.watching.declared_stores import declare_stores
+from agentrt.runtime.vector_stores.watching.folders import Folders
 from agentrt.runtime.webhooks.delivery_driver import DeliveryDriver
 from agentrt.runtime.webhooks.desk import Webhooks
 from agentrt.runtime.webhooks.lanes import Lanes
@@ -143,13 +143,13 @@ class Runtime:
             await exits.__aexit__(kind, error, trace)
 
     async def new_thread(
-        self, *, metadata: Mapping[str, str] | None = None, project: str = HOME_PROJECT
+        self, *, metadata: Mapping[str, str] | None = None, project: str = DEFAULT_PROJECT
     ) -> StoredThread:
         """A new thread in the database, for an Agent in code to talk on; `thread(id)` finds it again."""
         made = await self.threads.create(project, NewThread(metadata=dict(metadata or {})))
         return self.thread(made.id, project=project)
 
-    def thread(self, thread_id: str, *, project: str = HOME_PROJECT) -> StoredThread:
+    def thread(self, thread_id: str, *, project: str = DEFAULT_PROJECT) -> StoredThread:
         """A stored thread for an Agent in code to talk on: `await agent.run("…", thread=runtime.thread(id))`."""
         return StoredThread(self, thread_id, project=project)
 

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from agentrt.clock import Clock
+from agentrt.config.schema import DEFAULT_PROJECT
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.engine.message import JsonObject
 from agentrt.errors import NotFoundError, PermissionDeniedError
@@ -25,9 +26,6 @@ from agentrt.store.assistants import (
     update_assistant,
 )
 from agentrt.store.database import Store, Tx
-
-HOME_PROJECT = "default"
-"""The project in which declared agents may be changed; in every other they are only visible."""
 
 
 class Assistants:
@@ -103,7 +101,7 @@ class Assistants:
         """
 
         def write(tx: Tx) -> None:
-            known = {a.id: a for a in (find_assistant(tx, HOME_PROJECT, i) for i in list_declared(tx))}
+            known = {a.id: a for a in (find_assistant(tx, DEFAULT_PROJECT, i) for i in list_declared(tx))}
             for gone in known.keys() - {a.id for a in declared}:
                 delete_assistant(tx, gone)
             for assistant in declared:
@@ -147,9 +145,9 @@ def _put(tx: Tx, known: Assistant | None, assistant: Assistant) -> None:
 
 def _changeable(tx: Tx, project: str, assistant_id: str) -> Assistant:
     assistant = find_assistant(tx, project, assistant_id)
-    if assistant.origin != MADE_BY_API and project != HOME_PROJECT:
+    if assistant.origin != MADE_BY_API and project != DEFAULT_PROJECT:
         raise PermissionDeniedError(
             f"The assistant {assistant_id} is declared in agents.toml or in code and can be changed only in the "
-            f"project '{HOME_PROJECT}'."
+            f"project '{DEFAULT_PROJECT}'."
         )
     return assistant

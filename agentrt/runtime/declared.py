@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agentrt.config.schema import AgentSpec, Config, ScheduleSpec, ToolSource
+from agentrt.config.schema import DEFAULT_PROJECT, AgentSpec, Config, ScheduleSpec, ToolSource
 from agentrt.engine.message import JsonObject
 from agentrt.engine.spec import (
     CodeInterpreterTool,
@@ -20,7 +20,6 @@ from agentrt.engine.spec import (
     Truncation,
 )
 from agentrt.runtime.agent import Agent
-from agentrt.runtime.assistants import HOME_PROJECT
 from agentrt.store.assistants import DECLARED, IN_CODE, Assistant
 from agentrt.store.schedules import Schedule
 from agentrt.toolkit.discover import load_tool
@@ -49,7 +48,7 @@ def assistant_of(agent: Agent, *, now: float) -> Assistant:
     spec = agent.spec
     assistant = Assistant(
         id=spec.assistant_id,
-        project=HOME_PROJECT,
+        project=DEFAULT_PROJECT,
         created_at=int(now),
         origin=IN_CODE,
         name=agent.name,
@@ -89,7 +88,7 @@ def _load(source: ToolSource) -> Tool:
 def _assistant(spec: AgentSpec, tools: ToolRegistry, *, now: float) -> Assistant:
     assistant = Assistant(
         id=spec.id,
-        project=HOME_PROJECT,
+        project=DEFAULT_PROJECT,
         created_at=int(now),
         origin=DECLARED,
         name=spec.display_name,
@@ -153,7 +152,7 @@ def declared_schedules(config: Config, *, now: float) -> list[Schedule]:
 def _schedule(spec: ScheduleSpec, *, now: float) -> Schedule:
     schedule = Schedule(
         id=spec.id,
-        project=HOME_PROJECT,
+        project=DEFAULT_PROJECT,
         created_at=int(now),
         origin=DECLARED,
         name=spec.name,

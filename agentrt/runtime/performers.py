@@ -24,7 +24,7 @@ from agentrt.runtime.history import StoredHistory
 from agentrt.runtime.hosted import HostedName, HostedTool
 from agentrt.runtime.models import Models
 from agentrt.runtime.perform import Performer, TokenRatios
-from agentrt.runtime.store_search import StoreSearch
+from agentrt.runtime.vector_stores.search import StoreSearch
 from agentrt.store.database import Store, Tx
 from agentrt.store.jobs import Hold, fence
 from agentrt.toolkit.registry import ToolRegistry

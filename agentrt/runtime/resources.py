@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.engine.message import JsonObject, JsonValue
 from agentrt.errors import InvalidRequestError
-from agentrt.runtime.ingest.queue import make_store, put_files
 from agentrt.runtime.requests import Attachment, NewStoreFile, NewVectorStore
-from agentrt.runtime.vector_stores import refuse_expired
+from agentrt.runtime.vector_stores.ingest.queue import make_store, put_files
+from agentrt.runtime.vector_stores.stores import refuse_expired
 from agentrt.store.database import Tx
 from agentrt.store.files import find_file
 from agentrt.store.threads import Thread, update_thread

@@ -19,7 +19,7 @@ from agentrt.runtime.requests import (
     NewVectorStore,
     OnBusy,
 )
-from agentrt.runtime.store_search import StoreQuery
+from agentrt.runtime.vector_stores.search import StoreQuery
 from agentrt.wire.assistants import CreateAssistantRequest, UpdateAssistantRequest
 from agentrt.wire.base import Extension, as_sent
 from agentrt.wire.messages import AttachmentRequest, NestedMessageRequest, read_content

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table
 
 from agentrt.errors import StoreError
-from agentrt.store.migrations import FOLDER, VERSION_TABLE, known_revisions
+from agentrt.store.migrations import VERSION_TABLE, alembic_config, known_revisions
 from agentrt.store.schema import metadata
-
-if TYPE_CHECKING:
-    from alembic.config import Config
 
 _VERSION = Table(
     VERSION_TABLE,
@@ -56,13 +51,3 @@ def upgrade_tables(conn: Connection) -> None:
     from alembic import command
 
     command.upgrade(alembic_config(conn), "head")
-
-
-def alembic_config(conn: Connection) -> Config:
-    """Alembic's settings without an alembic.ini; env.py takes the connection from them."""
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    config.attributes["connection"] = conn
-    return config

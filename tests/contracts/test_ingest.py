@@ -17,11 +17,11 @@ from agentrt.retrieval.preparer import Preparer
 from agentrt.retrieval.search import Question, SearchOptions, search
 from agentrt.runtime.drive import Interrupt
 from agentrt.runtime.files import Files
-from agentrt.runtime.ingest.driver import RETRY_AFTER_S, IngestDriver
-from agentrt.runtime.ingest.queue import queue_forgotten
 from agentrt.runtime.requests import NewStoreFile, NewVectorStore
 from agentrt.runtime.storage import Storage
-from agentrt.runtime.vector_stores import VectorStores
+from agentrt.runtime.vector_stores.ingest.driver import RETRY_AFTER_S, IngestDriver
+from agentrt.runtime.vector_stores.ingest.queue import queue_forgotten
+from agentrt.runtime.vector_stores.stores import VectorStores
 from agentrt.store.database import Store, Tx
 from agentrt.store.files import find_file
 from agentrt.store.jobs import Hold, find_job, take_job

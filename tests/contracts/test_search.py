@@ -10,7 +10,7 @@ from agentrt.retrieval.filters import parse_filter
 from agentrt.retrieval.index import sweep_index
 from agentrt.retrieval.search import Found, Question, SearchOptions, search
 from agentrt.retrieval.vectors import pack
-from agentrt.runtime.vector_cache import VectorCache
+from agentrt.runtime.vector_stores.vectors.cache import VectorCache
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import mark_embedded, serve_if_complete
 from agentrt.store.files import delete_file, find_file

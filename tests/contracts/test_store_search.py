@@ -10,9 +10,9 @@ import pytest
 from agentrt.errors import InvalidRequestError, ModelError, NotFoundError
 from agentrt.models.embeddings import Purpose
 from agentrt.retrieval.vectors import pack
-from agentrt.runtime.rewriting import rewrite_queries
-from agentrt.runtime.store_search import Rewrite, StoreAnswer, StoreQuery, StoreSearch
-from agentrt.runtime.vectors.questions import QuestionVectors
+from agentrt.runtime.vector_stores.rewriting import rewrite_queries
+from agentrt.runtime.vector_stores.search import Rewrite, StoreAnswer, StoreQuery, StoreSearch
+from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import mark_embedded, serve_if_complete
 from agentrt.store.search_index import find_file_key, open_index

@@ -17,8 +17,8 @@ from agentrt.retrieval.index import FileVectors, index_file, sweep_index
 from agentrt.retrieval.prepare import prepare
 from agentrt.retrieval.search import Question, SearchOptions, search
 from agentrt.retrieval.vectors import pack
-from agentrt.runtime.vector_cache import VectorCache
-from agentrt.runtime.vectors.graphs import Graphs
+from agentrt.runtime.vector_stores.vectors.cache import VectorCache
+from agentrt.runtime.vector_stores.vectors.graphs import Graphs
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import mark_embedded, serve_if_complete, visible_files
 from agentrt.store.files import delete_file, find_file

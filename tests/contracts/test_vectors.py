@@ -16,14 +16,14 @@ from agentrt.retrieval.chunk import Chunking
 from agentrt.retrieval.prepare import prepare
 from agentrt.retrieval.search import Question, SearchOptions, search
 from agentrt.runtime.drive import Interrupt
-from agentrt.runtime.ingest.driver import IngestDriver
 from agentrt.runtime.requests import NewStoreFile
-from agentrt.runtime.vector_cache import VectorCache
-from agentrt.runtime.vectors.driver import RETRY_AFTER_S, VectorDriver
-from agentrt.runtime.vectors.inline import FileEmbedding
-from agentrt.runtime.vectors.questions import QuestionVectors
-from agentrt.runtime.vectors.queue import purge_cache, queue_missing
-from agentrt.runtime.vectors.texts import SegmentWords, TextVectors
+from agentrt.runtime.vector_stores.ingest.driver import IngestDriver
+from agentrt.runtime.vector_stores.vectors.cache import VectorCache
+from agentrt.runtime.vector_stores.vectors.driver import RETRY_AFTER_S, VectorDriver
+from agentrt.runtime.vector_stores.vectors.inline import FileEmbedding
+from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
+from agentrt.runtime.vector_stores.vectors.queue import purge_cache, queue_missing
+from agentrt.runtime.vector_stores.vectors.texts import SegmentWords, TextVectors
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress, find_index, serving_models
 from agentrt.store.jobs import find_job

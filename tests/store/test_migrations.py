@@ -20,10 +20,10 @@ from agentrt.store.database import Tx
 from agentrt.store.lock import acquire_lock
 from agentrt.store.messages import list_messages
 from agentrt.store.migrate import migrate, needs_migration
-from agentrt.store.migrations import VERSION_TABLE, known_revisions
+from agentrt.store.migrations import VERSION_TABLE, alembic_config, known_revisions
 from agentrt.store.pages import PageQuery
 from agentrt.store.postgres_connect import connect_engine
-from agentrt.store.revisions import alembic_config, create_tables, upgrade_tables
+from agentrt.store.revisions import create_tables, upgrade_tables
 from agentrt.store.runs import load_run
 from agentrt.store.schema import metadata
 from agentrt.store.search_tables import KEYWORD_TABLES

@@ -15,8 +15,8 @@ from agentrt.retrieval.search import Result
 from agentrt.runtime.file_search.library import MAX_NAMED_FILES, Catalogue, Findings, FoundPassage
 from agentrt.runtime.file_search.markers import Ref, find_marks
 from agentrt.runtime.file_search.words import short_name
-from agentrt.runtime.store_search import JudgedCandidate, StoreQuery, StoreSearch
-from agentrt.runtime.vector_stores import refuse_expired
+from agentrt.runtime.vector_stores.search import JudgedCandidate, StoreQuery, StoreSearch
+from agentrt.runtime.vector_stores.stores import refuse_expired
 from agentrt.store.database import Store, Tx
 from agentrt.store.searchable import UnreadyFile, list_calls, list_file_names, list_unready_files
 from agentrt.store.threads import find_thread

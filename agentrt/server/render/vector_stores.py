@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from agentrt.runtime.ingest.queue import chunking_of
-from agentrt.runtime.store_search import JudgedCandidate, StoreAnswer
-from agentrt.runtime.watching.state import FolderState
+from agentrt.runtime.vector_stores.ingest.queue import chunking_of
+from agentrt.runtime.vector_stores.search import JudgedCandidate, StoreAnswer
+from agentrt.runtime.vector_stores.watching.state import FolderState
 from agentrt.store.vector_store_batches import VectorStoreBatch
 from agentrt.store.vector_store_files import FileCounts, VectorStoreFile
 from agentrt.store.vector_stores import VectorStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from agentrt.runtime.watching.state import read_folder_state
+from agentrt.runtime.vector_stores.watching.state import read_folder_state
 from agentrt.server.endpoint import ApiRoute, Call, Speech, answer, speaks
 from agentrt.server.pages import page_parameters, page_query
 from agentrt.server.render.vector_stores import render_folders, render_search, render_vector_store

@@ -10,9 +10,8 @@ import sys
 
 from sqlalchemy import Connection
 
-from agentrt.store.migrations import known_revisions
+from agentrt.store.migrations import alembic_config, known_revisions
 from agentrt.store.postgres_connect import connect_engine
-from agentrt.store.revisions import alembic_config
 
 
 async def write_next(url: str, message: str) -> None:

@@ -15,7 +15,7 @@ from agentrt.errors import AgentrtError, StoreError
 from agentrt.runtime.files import Files
 from agentrt.runtime.storage import Storage
 from agentrt.runtime.sweeper import Sweep
-from agentrt.runtime.watching.look import Look, LookLostError
+from agentrt.runtime.vector_stores.watching.look import Look, LookLostError
 from agentrt.store.database import Store, Tx
 from agentrt.store.vector_stores import load_vector_store
 from agentrt.store.watched_folders import delete_watch, find_watch, finish_watch, take_watch

@@ -17,8 +17,8 @@ from agentrt.dispatch.ports import Dispatcher
 from agentrt.errors import ModelError
 from agentrt.retrieval.index import FileVectors
 from agentrt.runtime.drive import Interrupt
-from agentrt.runtime.ingest.places import Places
-from agentrt.runtime.vectors.texts import SegmentWords, TextVectors
+from agentrt.runtime.vector_stores.places import Places
+from agentrt.runtime.vector_stores.vectors.texts import SegmentWords, TextVectors
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import (
     SegmentText,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentrt.runtime.ingest.places import Places
+from agentrt.runtime.vector_stores.places import Places
 
 
 def test_who_finds_no_place_is_woken_when_there_is_one() -> None:

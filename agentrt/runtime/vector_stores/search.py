@@ -17,9 +17,9 @@ from agentrt.clock import Clock
 from agentrt.errors import ModelError
 from agentrt.retrieval.filters import Filter
 from agentrt.retrieval.search import Candidate, Found, Question, Result, SearchOptions, search
-from agentrt.runtime.vector_cache import VectorCache
-from agentrt.runtime.vector_stores import refuse_expired
-from agentrt.runtime.vectors.questions import Embedded, QuestionVectors
+from agentrt.runtime.vector_stores.stores import refuse_expired
+from agentrt.runtime.vector_stores.vectors.cache import VectorCache
+from agentrt.runtime.vector_stores.vectors.questions import Embedded, QuestionVectors
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import serving_models
 from agentrt.store.vector_stores import find_vector_store, is_touch_due, touch_vector_stores

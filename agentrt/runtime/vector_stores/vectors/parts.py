@@ -13,12 +13,12 @@ from agentrt.errors import ModelError
 from agentrt.models.embeddings import EmbeddingModel
 from agentrt.runtime.models import Models
 from agentrt.runtime.sweeper import Sweep
-from agentrt.runtime.vectors.driver import VectorDriver
-from agentrt.runtime.vectors.graphs import GROW_EVERY_S, Graphs
-from agentrt.runtime.vectors.inline import FileEmbedding
-from agentrt.runtime.vectors.questions import QuestionVectors
-from agentrt.runtime.vectors.queue import LOOK_EVERY_S, PURGE_EVERY_S, purge_cache, queue_missing
-from agentrt.runtime.vectors.texts import TextVectors
+from agentrt.runtime.vector_stores.vectors.driver import VectorDriver
+from agentrt.runtime.vector_stores.vectors.graphs import GROW_EVERY_S, Graphs
+from agentrt.runtime.vector_stores.vectors.inline import FileEmbedding
+from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
+from agentrt.runtime.vector_stores.vectors.queue import LOOK_EVERY_S, PURGE_EVERY_S, purge_cache, queue_missing
+from agentrt.runtime.vector_stores.vectors.texts import TextVectors
 from agentrt.store.database import Store
 
 

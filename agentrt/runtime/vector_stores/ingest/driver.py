@@ -19,9 +19,9 @@ from agentrt.retrieval.prepare import Prepared
 from agentrt.retrieval.preparer import Preparer
 from agentrt.runtime.drive import Interrupt
 from agentrt.runtime.files import Files
-from agentrt.runtime.ingest.places import Places
-from agentrt.runtime.ingest.queue import chunking_of
-from agentrt.runtime.vectors.inline import FileEmbedding
+from agentrt.runtime.vector_stores.ingest.queue import chunking_of
+from agentrt.runtime.vector_stores.places import Places
+from agentrt.runtime.vector_stores.vectors.inline import FileEmbedding
 from agentrt.store.database import Store, Tx
 from agentrt.store.files import File, load_file
 from agentrt.store.jobs import Hold, fence, finish_held_job, finish_job, mark_ready, rest_job

@@ -9,8 +9,8 @@ from agentrt.clock import Clock
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.retrieval.index import sweep_index
 from agentrt.runtime.expiry import expire_vector_stores
-from agentrt.runtime.ingest.queue import queue_forgotten
 from agentrt.runtime.sweeper import Sweep
+from agentrt.runtime.vector_stores.ingest.queue import queue_forgotten
 from agentrt.store.database import Store
 
 _INDEX_EVERY_S: Final = 30.0

@@ -10,9 +10,8 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from agentrt.clock import Clock
-from agentrt.config.schema import VectorStoreSpec
+from agentrt.config.schema import DEFAULT_PROJECT, VectorStoreSpec
 from agentrt.errors import NotFoundError
-from agentrt.runtime.assistants import HOME_PROJECT
 from agentrt.runtime.files import Files
 from agentrt.store.database import Store, Tx
 from agentrt.store.vector_stores import (
@@ -64,7 +63,7 @@ async def _remove(store: Store, files: Files, store_id: str) -> None:
 async def delete_if_there(files: Files, file_id: str) -> None:
     """Delete a file that came from a folder; somebody may have been faster."""
     try:
-        await files.delete(HOME_PROJECT, file_id)
+        await files.delete(DEFAULT_PROJECT, file_id)
     except NotFoundError:
         return
 
@@ -72,7 +71,7 @@ async def delete_if_there(files: Files, file_id: str) -> None:
 def _put(tx: Tx, known: VectorStore | None, spec: VectorStoreSpec, *, now: float) -> None:
     declared = VectorStore(
         id=spec.id,
-        project=HOME_PROJECT,
+        project=DEFAULT_PROJECT,
         created_at=int(now),
         last_active_at=int(now),
         name=spec.display_name,

@@ -1,6 +1,6 @@
 """Vector stores: create, change, delete; put files in, take them out. Reading is plain store functions.
 
-Indexing the files is in ingest/, searching in store_search.py.
+Indexing the files is in ingest/, searching in search.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from agentrt.clock import Clock
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.errors import InvalidRequestError, PermissionDeniedError
 from agentrt.ids import new_id
-from agentrt.runtime.ingest.queue import make_store, put_files, set_attributes
 from agentrt.runtime.requests import NewStoreFile, NewVectorStore
+from agentrt.runtime.vector_stores.ingest.queue import make_store, put_files, set_attributes
 from agentrt.store.database import Store, Tx
 from agentrt.store.search_index import AttributeValue
 from agentrt.store.vector_store_batches import (

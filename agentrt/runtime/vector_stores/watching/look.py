@@ -13,19 +13,18 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from agentrt.clock import Clock
-from agentrt.config.schema import VectorStoreSpec, WatchedFolder
+from agentrt.config.schema import DEFAULT_PROJECT, VectorStoreSpec, WatchedFolder
 from agentrt.config.stores import PATH_ATTRIBUTE
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.engine.message import JsonObject
 from agentrt.errors import RequestTooLargeError
 from agentrt.files.folder import FolderView, FoundFile, is_unchanged, open_file, view_folder
 from agentrt.retrieval.chunk import Chunking
-from agentrt.runtime.assistants import HOME_PROJECT
 from agentrt.runtime.files import Files, new_file
-from agentrt.runtime.ingest.queue import chunking_of, put_files, set_attributes
 from agentrt.runtime.requests import NewStoreFile
 from agentrt.runtime.storage import Storage
-from agentrt.runtime.watching.declared_stores import delete_if_there
+from agentrt.runtime.vector_stores.ingest.queue import chunking_of, put_files, set_attributes
+from agentrt.runtime.vector_stores.watching.declared_stores import delete_if_there
 from agentrt.store.database import Store, Tx
 from agentrt.store.files import existing_files, insert_file
 from agentrt.store.vector_store_files import VectorStoreFile, find_in_store
@@ -212,7 +211,7 @@ class Look:
             def write(tx: Tx, blob: str) -> None:
                 self._prolong(tx)
                 made = new_file(
-                    HOME_PROJECT,
+                    DEFAULT_PROJECT,
                     blob,
                     size_bytes=received.size_bytes,
                     filename=file.name,
@@ -272,9 +271,9 @@ class Look:
         self.is_pending = self.is_pending or any(row.next_file_id is not None for row in known.values())
 
     def _attach_some(self, tx: Tx, rows: Sequence[WatchedFile]) -> None:
-        store = find_vector_store(tx, HOME_PROJECT, self._spec.id)
+        store = find_vector_store(tx, DEFAULT_PROJECT, self._spec.id)
         ids = [row.next_file_id for row in rows if row.next_file_id is not None]
-        existing = existing_files(tx, HOME_PROJECT, ids)
+        existing = existing_files(tx, DEFAULT_PROJECT, ids)
         new: list[NewStoreFile] = []
         for row in rows:
             if row.next_file_id in existing:

@@ -9,7 +9,7 @@ from agentrt.clock import Clock
 from agentrt.errors import ModelError
 from agentrt.retrieval.index import FileVectors
 from agentrt.retrieval.prepare import Prepared
-from agentrt.runtime.vectors.texts import SegmentWords, TextVectors
+from agentrt.runtime.vector_stores.vectors.texts import SegmentWords, TextVectors
 
 log = logging.getLogger(__name__)
 

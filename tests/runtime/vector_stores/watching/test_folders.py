@@ -14,8 +14,8 @@ from agentrt.config.load import load_config
 from agentrt.errors import NotFoundError, PermissionDeniedError
 from agentrt.runtime.assembly import Runtime
 from agentrt.runtime.requests import NewStoreFile
-from agentrt.runtime.store_search import StoreQuery
-from agentrt.runtime.watching.state import FolderState, read_folder_state
+from agentrt.runtime.vector_stores.search import StoreQuery
+from agentrt.runtime.vector_stores.watching.state import FolderState, read_folder_state
 from agentrt.store.assistants import find_assistant
 from agentrt.store.database import Tx
 from agentrt.store.files import list_files
