@@ -14,7 +14,19 @@ from agentrt.version import __version__ as __version__
 if TYPE_CHECKING:
     from agentrt.config.schema import SandboxLimits, SandboxSpec
     from agentrt.engine.events import CallOutput, CallReturned, CallStarted, TextDelta
-    from agentrt.engine.message import Image, ImageUrlPart, Logs, Message, Role, TextPart, ToolCall, ToolResult, Usage
+    from agentrt.engine.message import (
+        Image,
+        ImageUrlPart,
+        Logs,
+        Message,
+        Role,
+        SearchHit,
+        SearchShown,
+        TextPart,
+        ToolCall,
+        ToolResult,
+        Usage,
+    )
     from agentrt.engine.run import RunStatus
     from agentrt.engine.spec import FunctionTool, ResponseFormat, ToolChoice
     from agentrt.errors import AgentrtError, ConfigError, ModelError, SandboxError, SandboxGoneError
@@ -22,9 +34,14 @@ if TYPE_CHECKING:
     from agentrt.models.chat_completions import ChatCompletions
     from agentrt.models.client import ModelClient
     from agentrt.models.demo import Demo
-    from agentrt.runtime.agent import Agent, Conversation, Result
+    from agentrt.models.embeddings import Embedder
+    from agentrt.models.reranking import Reranker
+    from agentrt.runtime.agent import Agent
     from agentrt.runtime.assembly import Runtime
     from agentrt.runtime.code_interpreter.local import CodeInterpreter
+    from agentrt.runtime.conversation import Conversation, Result
+    from agentrt.runtime.file_search.citations import Citation
+    from agentrt.runtime.file_search.local import FileSearch
     from agentrt.runtime.requests import NewMessage, NewRun, NewSchedule, NewThread
     from agentrt.sandbox.result import CodeResult
     from agentrt.sandbox.sandbox import Sandbox
@@ -40,12 +57,15 @@ __all__ = [
     "CallReturned",
     "CallStarted",
     "ChatCompletions",
+    "Citation",
     "CodeInterpreter",
     "CodeResult",
     "ConfigError",
     "Context",
     "Conversation",
     "Demo",
+    "Embedder",
+    "FileSearch",
     "FunctionTool",
     "IdempotencyKey",
     "Image",
@@ -59,6 +79,7 @@ __all__ = [
     "NewSchedule",
     "NewThread",
     "Option",
+    "Reranker",
     "ResponseFormat",
     "Result",
     "Role",
@@ -69,6 +90,8 @@ __all__ = [
     "SandboxGoneError",
     "SandboxLimits",
     "SandboxSpec",
+    "SearchHit",
+    "SearchShown",
     "TextDelta",
     "TextPart",
     "Tool",
@@ -89,12 +112,15 @@ _HOMES = {
     "CallReturned": "agentrt.engine.events",
     "CallStarted": "agentrt.engine.events",
     "ChatCompletions": "agentrt.models.chat_completions",
+    "Citation": "agentrt.runtime.file_search.citations",
     "CodeInterpreter": "agentrt.runtime.code_interpreter.local",
     "CodeResult": "agentrt.sandbox.result",
     "ConfigError": "agentrt.errors",
     "Context": "agentrt.toolkit.context",
-    "Conversation": "agentrt.runtime.agent",
+    "Conversation": "agentrt.runtime.conversation",
     "Demo": "agentrt.models.demo",
+    "Embedder": "agentrt.models.embeddings",
+    "FileSearch": "agentrt.runtime.file_search.local",
     "FunctionTool": "agentrt.engine.spec",
     "IdempotencyKey": "agentrt.toolkit.context",
     "Image": "agentrt.engine.message",
@@ -108,8 +134,9 @@ _HOMES = {
     "NewSchedule": "agentrt.runtime.requests",
     "NewThread": "agentrt.runtime.requests",
     "Option": "agentrt.toolkit.context",
+    "Reranker": "agentrt.models.reranking",
     "ResponseFormat": "agentrt.engine.spec",
-    "Result": "agentrt.runtime.agent",
+    "Result": "agentrt.runtime.conversation",
     "Role": "agentrt.engine.message",
     "RunStatus": "agentrt.engine.run",
     "Runtime": "agentrt.runtime.assembly",
@@ -118,6 +145,8 @@ _HOMES = {
     "SandboxGoneError": "agentrt.errors",
     "SandboxLimits": "agentrt.config.schema",
     "SandboxSpec": "agentrt.config.schema",
+    "SearchHit": "agentrt.engine.message",
+    "SearchShown": "agentrt.engine.message",
     "TextDelta": "agentrt.engine.events",
     "TextPart": "agentrt.engine.message",
     "Tool": "agentrt.toolkit.tool",

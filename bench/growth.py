@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agentrt.config.schema import DEFAULT_PROJECT
 from agentrt.dispatch.local import LocalBus, LocalDispatcher
 from agentrt.engine.events import DeadlinePassed
 from agentrt.engine.message import TextPart
 from agentrt.engine.run import Run
 from agentrt.runtime.assembly import Runtime
-from agentrt.runtime.assistants import HOME_PROJECT
 from agentrt.runtime.expiry import expire_runs, expire_vector_stores
 from agentrt.runtime.leases import Leases, new_worker_id
 from agentrt.runtime.requests import NewMessage, NewRun, NewThread
@@ -48,14 +48,14 @@ class _World:
 
     async def look(self) -> None:
         spec = self.run.spec
-        await self.runtime.store.read(lambda tx: find_run(tx, HOME_PROJECT, spec.thread_id, spec.id))
+        await self.runtime.store.read(lambda tx: find_run(tx, DEFAULT_PROJECT, spec.thread_id, spec.id))
 
     async def list_runs(self) -> None:
         thread_id = self.run.spec.thread_id
-        await self.runtime.store.read(lambda tx: list_runs(tx, HOME_PROJECT, thread_id, PageQuery()))
+        await self.runtime.store.read(lambda tx: list_runs(tx, DEFAULT_PROJECT, thread_id, PageQuery()))
 
     async def list_threads(self) -> None:
-        await self.runtime.store.read(lambda tx: list_threads(tx, HOME_PROJECT, PageQuery()))
+        await self.runtime.store.read(lambda tx: list_threads(tx, DEFAULT_PROJECT, PageQuery()))
 
     async def sweep(self) -> None:
         store, now = self.runtime.store, self.runtime.clock.now()
@@ -141,7 +141,7 @@ def _world(runtime: Runtime, run: Run) -> _World:
 
 async def _run(runtime: Runtime) -> Run:
     thread = NewThread(messages=(NewMessage("user", (TextPart(SAY),)),))
-    run = await runtime.runs.create_with_thread(HOME_PROJECT, thread, NewRun(assistant_id="asst_bench"))
+    run = await runtime.runs.create_with_thread(DEFAULT_PROJECT, thread, NewRun(assistant_id="asst_bench"))
     async for _ in runtime.runs.follow(run.spec.id):
         continue
     return run

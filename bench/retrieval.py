@@ -3,6 +3,7 @@
     python -m bench.retrieval FOLDER [FOLDER ...]                          keywords alone
     python -m bench.retrieval --minilm FOLDER                              and all-MiniLM-L6-v2 on this machine
     python -m bench.retrieval --embeddings-url URL --model NAME FOLDER     and any OpenAI-compatible server
+    python -m bench.retrieval --rerank-url URL --reranker NAME FOLDER      and a reranker over the best of these
 
 A service is started, each document uploaded as a file and attached in batches, each question sent to
 `POST /v1/vector_stores/{id}/search`; a document is where its best passage is. Without an embedding model first, then
@@ -24,7 +25,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.collections import CUT, Collection, Quality, judge, load
 from bench.plain_bm25 import PlainBm25
-from bench.search_service import StoreClient, embedding_config, open_vector_store, search_service
+from bench.search_service import StoreClient, embedding_config, open_vector_store, reranked, search_service
 
 _PASSAGES: Final = 50
 """What the API gives at most."""
@@ -92,8 +93,8 @@ _RANKINGS: Final = (
 )
 
 
-def evaluate(collection: Collection, embedding: str, dump: Path | None) -> dict[str, Quality]:
-    """By who answered, in the order in which they are printed."""
+def evaluate(collection: Collection, embedding: str, reranking: str, dump: Path | None) -> dict[str, Quality]:
+    """By who answered, in the order in which they are printed. reranking: embedding with a reranker, or ""."""
     plain = PlainBm25(collection.documents)
     began = time.process_time()
     found = {
@@ -112,6 +113,10 @@ def evaluate(collection: Collection, embedding: str, dump: Path | None) -> dict[
         found["vectors alone"] = judge(collection, with_it.answers["vectors"])
         found["hybrid"] = judge(collection, with_it.answers["results"])
         _print_cost("with an embedder", collection, with_it)
+    if reranking:
+        judged = asyncio.run(measure(collection, reranking))
+        found["reranked"] = judge(collection, judged.answers["results"])
+        _print_cost("with a reranker", collection, judged)
     print(f"  plain BM25 asked: {plain_ms:.1f} ms a question (CPU)")
     print(f"  {'':24}{'nDCG@10':>9}{'recall@10':>11}{'MRR@10':>9}")
     for name, quality in found.items():
@@ -149,14 +154,17 @@ def main() -> None:
     parser.add_argument("--embeddings-url", help="an OpenAI-compatible server, /v1 included")
     parser.add_argument("--model", default="embedding", help="what that server calls the model")
     parser.add_argument("--window-tokens", type=int, help="how much it reads at once")
+    parser.add_argument("--rerank-url", help="a server with /rerank (docs/reranking.md)")
+    parser.add_argument("--reranker", default="reranker", help="what that server calls the model")
     parser.add_argument("--questions", type=int, help="only so many of each folder")
     parser.add_argument("--dump", type=Path, help="a folder for the explained answers")
     options = parser.parse_args()
     embedding = embedding_config("minilm") if options.minilm else ""
     if options.embeddings_url:
         embedding = embedding_config(options.model, url=options.embeddings_url, window_tokens=options.window_tokens)
+    reranking = reranked(embedding, options.reranker, url=options.rerank_url) if options.rerank_url else ""
     collections = (load(folder, most_questions=options.questions) for folder in options.folders)
-    _print_means([evaluate(collection, embedding, options.dump) for collection in collections])
+    _print_means([evaluate(collection, embedding, reranking, options.dump) for collection in collections])
 
 
 if __name__ == "__main__":

@@ -39,6 +39,15 @@ def embedding_config(model: str, *, url: str | None = None, window_tokens: int |
     )
 
 
+def reranked(config: str, model: str, *, url: str) -> str:
+    """The same with a reranker, whose server is at `url`. config: an embedding_config, or "" for keywords alone."""
+    rest = config.removeprefix("[search]\n")
+    return (
+        f'[search]\nrerank = "judge"\n{rest}\n[models.judge]\nprovider = "compatible"\nbase_url = "{url}"\n'
+        f'model = "{model}"\nrerank = {{ within = "60s" }}'
+    )
+
+
 @contextmanager
 def search_service(folder: Path, *, embedding: str = "", database: str | None = None) -> Iterator[tuple[Process, str]]:
     """The process and its URL. embedding: see embedding_config. database: None for a SQLite file in the folder."""

@@ -151,13 +151,19 @@ async def stores_of(store: Store, config: Config) -> AsyncIterator[LocalStores]:
     storage = Storage(store=store, blobs=open_blobs(config.files, data_dir=config.runtime.data_dir), clock=clock)
     models = Models(config, clock=clock)
     try:
-        vectors = vector_parts(models, store=store, dispatcher=dispatcher, clock=clock)
+        vectors = vector_parts(models, store=store, dispatcher=dispatcher, clock=clock, lease_s=config.runtime.lease_s)
         yield LocalStores(
             store,
             config,
             stores=VectorStores(store=store, dispatcher=dispatcher, clock=clock),
             files=Files(store=store, storage=storage, clock=clock, max_bytes=config.files.max_bytes),
-            store_search=StoreSearch(store=store, clock=clock, rewrite=FirstModel(models), vectors=vectors.questions),
+            store_search=StoreSearch(
+                store=store,
+                clock=clock,
+                rewrite=FirstModel(models),
+                vectors=vectors.questions,
+                reranker=models.search_reranker(),
+            ),
         )
     finally:
         await models.close()

@@ -1,10 +1,12 @@
-"""One small question to each model (a text to embed for those that answer none): does it work, and how fast."""
+"""One small question to each model (for those that answer none a text to embed, or one to judge): does it work, and how
+fast.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 
@@ -15,7 +17,13 @@ from agentrt.cli.options import Invocation
 from agentrt.cli.problems import CliError
 from agentrt.cli.screen import duration
 from agentrt.clock import Clock, SystemClock
-from agentrt.config.resolve import find_embedding_model, find_model, resolve_embedding_model, resolve_model
+from agentrt.config.resolve import (
+    find_embedding_model,
+    find_model,
+    resolve_embedding_model,
+    resolve_model,
+    resolve_reranker,
+)
 from agentrt.config.schema import Config, ModelSpec
 from agentrt.engine.message import user
 from agentrt.errors import AgentrtError
@@ -23,6 +31,7 @@ from agentrt.models.client import EndChunk, ModelRequest, TextChunk
 from agentrt.runtime.models import Models
 
 _QUESTION = "Answer with the one word: ready"
+_JUDGED = ("capital of France", "Paris is the capital of France.", "Cats sleep most of the day.")
 _MAX_TOKENS = 300  # room for models that think before they speak
 _LIMIT_S = 60.0
 
@@ -47,8 +56,7 @@ async def test_all(config: Config, names: Sequence[str]) -> list[Answer]:
     plain = {spec.name: replace(spec, retries=0, fallbacks=()) for spec in specs}
     models, clock = Models(replace(config, models=plain), clock=SystemClock()), SystemClock()
     try:
-        tests = [(_test if spec.embedding is None else _test_embedding)(models, spec.name, clock) for spec in specs]
-        return list(await asyncio.gather(*tests))
+        return list(await asyncio.gather(*(_test_of(spec)(models, spec.name, clock) for spec in specs)))
     finally:
         await models.close()
 
@@ -68,23 +76,48 @@ def show_results(invocation: Invocation, answers: Sequence[Answer]) -> None:
         raise CliError("E502", what, fix="agentrt doctor says what is missing and how to get it")
 
 
+def _test_of(spec: ModelSpec) -> Callable[[Models, str, Clock], Awaitable[Answer]]:
+    if spec.answers:
+        return _test
+    return _test_embedding if spec.rerank is None else _test_reranker
+
+
 def _resolve(config: Config, name: str) -> ModelSpec:
+    if name in config.models and config.models[name].rerank is not None:
+        return resolve_reranker(config, name)
     if find_embedding_model(config.models, name) is not None and find_model(config.models, name) is None:
         return resolve_embedding_model(config, name)
     return resolve_model(config, name)
 
 
 async def _test_embedding(models: Models, name: str, clock: Clock) -> Answer:
+    async def ask() -> str:
+        found = await models.find_embedding(name).create([_QUESTION])
+        return f"a vector of {len(found.vectors[0])} dimensions"
+
+    return await _whole(ask, name, clock)
+
+
+async def _test_reranker(models: Models, name: str, clock: Clock) -> Answer:
+    async def ask() -> str:
+        right, wrong = await models.find_reranker(name).rerank(_JUDGED[0], _JUDGED[1:])
+        return f"{right:.2f} for an answer, {wrong:.2f} for none"
+
+    return await _whole(ask, name, clock)
+
+
+async def _whole(ask: Callable[[], Awaitable[str]], name: str, clock: Clock) -> Answer:
+    """An answer that comes in one piece."""
     began = clock.monotonic()
     try:
         async with asyncio.timeout(_LIMIT_S):
-            found = await models.find_embedding(name).create([_QUESTION])
+            text = await ask()
     except AgentrtError as error:
         return Answer(name, error=error.message)
     except TimeoutError:
         return Answer(name, error=f"no answer within {_LIMIT_S:.0f} s")
     taken_s = clock.monotonic() - began
-    return Answer(name, f"a vector of {len(found.vectors[0])} dimensions", taken_s, taken_s)
+    return Answer(name, text, taken_s, taken_s)
 
 
 async def _test(models: Models, name: str, clock: Clock) -> Answer:

@@ -33,6 +33,7 @@ def list_models(invocation: Invocation) -> None:
                 "provider": spec.provider,
                 "model": spec.model,
                 "embedding": spec.embedding is not None,
+                "rerank": spec.rerank is not None,
                 "available": spec.unavailable is None,
                 "why": spec.unavailable,
                 "answers_to": spec.answers_to,
@@ -41,9 +42,10 @@ def list_models(invocation: Invocation) -> None:
         ]
         out.line(json.dumps(rows, ensure_ascii=False))
         return
-    in_use = invocation.config.search.embedding
+    search = invocation.config.search
+    in_use = (search.embedding, search.rerank)
     cells = [
-        (spec.name, spec.provider, spec.model, ", ".join(spec.answers_to), _state(spec, is_in_use=spec.name == in_use))
+        (spec.name, spec.provider, spec.model, ", ".join(spec.answers_to), _state(spec, is_in_use=spec.name in in_use))
         for spec in specs
     ]
     heads = ("model", "provider", "there called", "also answers to", "state")
@@ -51,9 +53,10 @@ def list_models(invocation: Invocation) -> None:
 
 
 def _state(spec: ModelSpec, *, is_in_use: bool) -> str:
-    if spec.unavailable is not None or spec.embedding is None:
+    if spec.unavailable is not None or spec.answers:
         return spec.unavailable or "available"
-    return "available, for embeddings; search uses it" if is_in_use else "available, for embeddings"
+    use = "for embeddings" if spec.rerank is None else "for reranking"
+    return f"available, {use}; search uses it" if is_in_use else f"available, {use}"
 
 
 @models.command("test")

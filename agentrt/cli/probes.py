@@ -74,7 +74,8 @@ def _list_url(place: Endpoint) -> str:
 
 def _known_there(spec: ModelSpec, shown: str, answer: httpx.Response) -> Probe:
     """A server that lists its models must list this one; many list none."""
-    reachable = f"{spec.model} at {shown}" + (", for embeddings" if spec.embedding is not None else "")
+    purpose = "" if spec.answers else ", for embeddings" if spec.rerank is None else ", for reranking"
+    reachable = f"{spec.model} at {shown}{purpose}"
     try:
         names = [str(item["id"]) for item in answer.json()["data"]]
     except (ValueError, KeyError, TypeError):

@@ -43,6 +43,8 @@ def print_results(invocation: Invocation, page: SearchResultsPage, *, explains: 
         _show_candidates(out, candidates)
     if explained is not None and explained["why_no_vectors"]:
         err.line(f"{err.paint('warn', 'warn')}  by words alone: {harmless(explained['why_no_vectors'])}")
+    if explained is not None and explained["why_not_reranked"]:
+        err.line(f"{err.paint('warn', 'warn')}  not reranked: {harmless(explained['why_not_reranked'])}")
     if not page["data"]:
         err.line("nothing found" + ("" if candidates else ": no file has any of these words"))
 
@@ -86,6 +88,9 @@ def _show_candidates(out: Screen, candidates: Sequence[SearchCandidate]) -> None
     """Columns that say nothing of any candidate are left out."""
     shown = candidates[:_CANDIDATES]
     heads, columns = ["#"], [[str(one["rank"]) for one in shown]]
+    if any(one["rerank_score"] is not None for one in shown):
+        heads.append("was")
+        columns.append([str(one["fused_rank"]) for one in shown])
     for head, values in (
         ("words", [one["keyword_score"] for one in shown]),
         ("vectors", [one["vector_score"] for one in shown]),

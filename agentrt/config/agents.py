@@ -178,8 +178,8 @@ class _Agent:
             entry = self._own
             fix = f'add model = "{sorted(names)[0]}"'
             self._report.missing(entry.source, (*entry.path, "model"), fix=fix)
-        elif (spec := self._models.get(table.model)) is not None and spec.embedding is not None:
-            what = f'the model "{table.model}" makes embeddings; it cannot answer'
+        elif (spec := self._models.get(table.model)) is not None and not spec.answers:
+            what = f'the model "{table.model}" {spec.does}; it cannot answer'
             self._problem("model", what, f"name one of {listed(sorted(answering(self._models)))}")
         elif table.model not in names and find_model(self._models, table.model) is None:
             fix = did_you_mean(table.model, names, otherwise=f"there are {listed(sorted(names), last='and')}")

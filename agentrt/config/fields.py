@@ -99,7 +99,7 @@ PATTERNS: Final[Mapping[str, tuple[str, str]]] = {
     _HASH: ("a hash", 'the text "sha256:" and 64 small hex digits, as `agentrt keys create` prints it'),
     THREAD_PATTERN: ("a thread", '"new", "same", or the id of a thread, thread_…'),
     _PREFIX: ("a path prefix", '"" or a slash and a path without a slash at its end, such as "/ai"'),
-    _HOST: ("a host name", 'such as "pypi.org", "*.example.com" or "example.com:8080"'),
+    _HOST: ("a host name", 'such as "api.example.com", "*.example.com" or "example.com:8080"'),
     _PACKAGE: ("a package", 'such as "scipy", "scikit-learn>=1.5" or "pandas[excel]==2.2.3"'),
 }
 Name = Annotated[str, StringConstraints(pattern=_NAME)]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from agentrt.config.fields import Bool, Duration, Float, Int, Table, Text
 from agentrt.config.schema import Provider
-from agentrt.config.search_tables import EmbeddingTable
+from agentrt.config.search_tables import EmbeddingTable, RerankTable
 
 
 class PriceTable(Table):
@@ -38,8 +38,9 @@ class ModelTable(Table):
     provider: Annotated[
         Provider | None,  # needed; None lets the rest of the table be checked all the same
         Field(
-            description="Who serves it: `compatible` is any server with `/chat/completions`; `demo` is a scripted "
-            "stand-in, not a language model, that needs no network; `minilm` makes embeddings on this machine.",
+            description="Who serves it: `compatible` is any server with `/chat/completions`, `/embeddings` or "
+            "`/rerank`; `demo` is a scripted stand-in, not a language model, that needs no network; `minilm` makes "
+            "embeddings on this machine.",
             examples=["openai"],
         ),
     ] = None
@@ -99,6 +100,10 @@ class ModelTable(Table):
     embedding: Annotated[
         EmbeddingTable | None,
         Field(description="Makes this an embedding model: it turns texts into vectors for search and does not answer."),
+    ] = None
+    rerank: Annotated[
+        RerankTable | None,
+        Field(description="Makes this a reranker: it judges passages of a search and does not answer."),
     ] = None
     model_dir: Annotated[
         Text | None,

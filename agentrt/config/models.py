@@ -10,7 +10,8 @@ from agentrt.config.merge import Entry, Merged, why_missing
 from agentrt.config.model_folder import INSTALL, MINILM, installed_minilm, lacking
 from agentrt.config.model_table import ModelTable
 from agentrt.config.report import Report
-from agentrt.config.schema import EmbeddingSpec, ModelLimits, ModelSpec, Price, Provider
+from agentrt.config.schema import ModelLimits, ModelSpec, Price, Provider
+from agentrt.config.search_schema import EmbeddingSpec, RerankSpec
 from agentrt.secret import Secret
 from agentrt.suggest import did_you_mean, listed, quoted
 
@@ -28,10 +29,12 @@ _ONLY_FOR: Final[Mapping[str, tuple[Provider, ...]]] = {
     "organization": ("openai",),
     "api_version": ("azure",),
     "embedding": (*_CALLED, "minilm"),
+    "rerank": ("compatible",),
     "limits": (*_CALLED, "demo"),
     "model_dir": ("minilm",),
     "delay": ("demo",),
 }
+_JUDGES: Final = "judges passages"
 _ONLY_ANSWERING: Final = ("fallbacks", "context_window", "images", "price")
 _NEEDS_URL: Final[Mapping[Provider, str]] = {
     "azure": "https://NAME.openai.azure.com",
@@ -45,8 +48,8 @@ def model_specs(merged: Merged, report: Report) -> dict[str, ModelSpec]:
     specs = {name: spec for name, spec in found.items() if spec}
     _check_cycles(specs, merged, report)
     if DEMO not in merged.names["models"]:
-        embedding = {name for name, spec in specs.items() if spec.embedding is not None}
-        specs[DEMO] = demo_spec(is_alone=merged.names["models"] <= embedding)
+        others = {name for name, spec in specs.items() if not spec.answers}
+        specs[DEMO] = demo_spec(is_alone=merged.names["models"] <= others)
     if MINILM not in merged.names["models"] and merged.search.embedding == MINILM:
         specs[MINILM] = _minilm_spec()
     return specs
@@ -78,7 +81,7 @@ def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec
         report.missing(entry.source, (*entry.path, "provider"), fix=fix)
         return None
     _check_provider(entry, table.provider, report)
-    _check_embedding(entry, table.provider, report)
+    _check_purpose(entry, table.provider, report)
     _check_secrets(entry, report)
     headers = {name: Secret(value) for name, value in table.headers.items()}
     if table.organization:
@@ -101,6 +104,7 @@ def _spec(entry: Entry[ModelTable], merged: Merged, report: Report) -> ModelSpec
         answers_to=tuple(table.answers_to),
         delay_s=table.delay or 0.0,
         embedding=_embedding(table),
+        rerank=_rerank(table),
         model_dir=_model_dir(entry),
         unavailable=_why_unavailable(entry),
     )
@@ -115,6 +119,20 @@ def _embedding(table: ModelTable) -> EmbeddingSpec | None:
         window_tokens=own.window_tokens,
         query_prefix=own.query_prefix,
         document_prefix=own.document_prefix,
+        batch=own.batch,
+    )
+
+
+def _rerank(table: ModelTable) -> RerankSpec | None:
+    own = table.rerank
+    if own is None:
+        return None
+    return RerankSpec(
+        candidates=own.candidates,
+        within_s=own.within,
+        window_tokens=own.window_tokens,
+        api=own.api,
+        scores=own.scores,
         batch=own.batch,
     )
 
@@ -155,16 +173,29 @@ def _why_no_minilm(entry: Entry[ModelTable]) -> str | None:
     return f"{folder} has no {listed(names)} ({where})" if names else None
 
 
-def _check_embedding(entry: Entry[ModelTable], provider: Provider, report: Report) -> None:
+def _other_purpose(table: ModelTable) -> str | None:
+    """What a model does that does not answer."""
+    if _embedding(table) is not None:
+        return "makes embeddings"
+    return None if table.rerank is None else _JUDGES
+
+
+def _check_purpose(entry: Entry[ModelTable], provider: Provider, report: Report) -> None:
     table = entry.table
     if provider == "minilm" and table.embedding is not None:
         for key in sorted(table.embedding.model_fields_set - {"window_tokens"}):
             what = "minilm has no use for it"
             report.problem(entry.source, (*entry.path, "embedding", key), what, fix="take it out", at="key")
-    if provider == "minilm" or table.embedding is not None:
-        for key in (key for key in _ONLY_ANSWERING if key in table.model_fields_set):
-            what = "a model that makes embeddings has no use for it"
-            report.problem(entry.source, (*entry.path, key), what, fix="take it out", at="key")
+    purpose = _other_purpose(table)
+    if purpose is None:
+        return
+    useless = (*_ONLY_ANSWERING, "answers_to") if purpose == _JUDGES else _ONLY_ANSWERING
+    for key in (key for key in useless if key in table.model_fields_set):
+        what = f"a model that {purpose} has no use for it"
+        report.problem(entry.source, (*entry.path, key), what, fix="take it out", at="key")
+    if table.embedding is not None and table.rerank is not None:
+        what = "a model makes embeddings or judges passages, not both"
+        report.problem(entry.source, (*entry.path, "rerank"), what, fix="give each its own [models.*]", at="key")
 
 
 def _check_provider(entry: Entry[ModelTable], provider: Provider, report: Report) -> None:
@@ -199,8 +230,8 @@ def _check_fallbacks(entry: Entry[ModelTable], merged: Merged, report: Report) -
         if name not in names:
             fix = did_you_mean(name, names, otherwise=f"there are {listed(sorted(names), last='and')}")
             report.problem(entry.source, (*entry.path, "fallbacks", index), f'there is no model "{name}"', fix=fix)
-        elif name in merged.models and _embedding(merged.models[name].table) is not None:
-            what = f'the model "{name}" makes embeddings; it cannot answer'
+        elif name in merged.models and (purpose := _other_purpose(merged.models[name].table)) is not None:
+            what = f'the model "{name}" {purpose}; it cannot answer'
             report.problem(entry.source, (*entry.path, "fallbacks", index), what, fix="take it out")
 
 

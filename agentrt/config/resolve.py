@@ -1,6 +1,7 @@
 """Which configured model a name means: pure functions over the models of a Config.
 
 Models that answer and models that make embeddings are looked up apart: a glob of one kind does not mean the other.
+Rerankers are for search alone, which names their table; nobody else can ask for one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def find_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec | None:
     """The answering model that a name means, available or not: the table of that name, else the first model that is
     called so by its provider, else the first with a matching glob in `answers_to`; first as in the file."""
     # A glob such as `*` does not mean a table that stands there.
-    return None if name in models and models[name].embedding is not None else _find(answering(models), name)
+    return None if name in models and not models[name].answers else _find(answering(models), name)
 
 
 def find_embedding_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec | None:
@@ -27,7 +28,7 @@ def find_embedding_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpe
 
 def answering(models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
     """The models that answer."""
-    return {name: spec for name, spec in models.items() if spec.embedding is None}
+    return {name: spec for name, spec in models.items() if spec.answers}
 
 
 def resolve_model(config: Config, name: str) -> ModelSpec:
@@ -39,6 +40,8 @@ def resolve_model(config: Config, name: str) -> ModelSpec:
     spec = find_model(config.models, name)
     if spec is None and find_embedding_model(config.models, name) is not None:
         raise ModelNotFoundError(name, why="It makes embeddings; it cannot answer.")
+    if spec is None and name in config.models:
+        raise ModelNotFoundError(name, why=f"It {config.models[name].does}; it cannot answer.")
     return _available(name, spec, answering(config.models))
 
 
@@ -48,6 +51,12 @@ def resolve_embedding_model(config: Config, name: str) -> ModelSpec:
     if not models:
         raise ModelNotFoundError(name, why="No model for embeddings is configured.")
     return _available(name, find_embedding_model(models, name), models)
+
+
+def resolve_reranker(config: Config, name: str) -> ModelSpec:
+    """The available reranker of that table. Raises ModelNotFoundError."""
+    models = {key: spec for key, spec in config.models.items() if spec.rerank is not None}
+    return _available(name, models.get(name), models)
 
 
 def available_fallbacks(config: Config, spec: ModelSpec) -> tuple[ModelSpec, ...]:

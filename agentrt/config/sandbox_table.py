@@ -32,7 +32,7 @@ def _as_hosts(value: object) -> object:
     if value == NO_NETWORK:
         return []
     if isinstance(value, str):
-        raise wrong(f"{show_value(value)} is no list of hosts", f'"{NO_NETWORK}", or a list: ["pypi.org"]')
+        raise wrong(f"{show_value(value)} is no list of hosts", f'"{NO_NETWORK}", or a list: ["api.example.com"]')
     return value
 
 
@@ -97,7 +97,8 @@ class SandboxTable(Table):
     preset: Annotated[
         Preset,
         Field(
-            description="Where the other keys start: `strict` has less of everything, `network` reaches pip's index.",
+            description="Where the other keys start: `strict` has less of everything, `network` reaches the index "
+            "that pip asks.",
             examples=["standard"],
         ),
     ] = "standard"
@@ -153,7 +154,7 @@ class SandboxTable(Table):
         Field(
             description='`"none"`, or the hosts that code may reach; `*.` in front means all below, `:8080` a port '
             "other than 80 and 443.",
-            examples=[["pypi.org", "files.pythonhosted.org"]],
+            examples=[["api.example.com", "*.example.org"]],
             json_schema_extra={"default": NO_NETWORK},
         ),
     ] = []

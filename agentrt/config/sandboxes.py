@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from agentrt.config.merge import Entry, Merged
+from agentrt.config.package_index import index_hosts
 from agentrt.config.project import bundled_folder
 from agentrt.config.report import Report
 from agentrt.config.sandbox_table import Preset, SandboxTable
@@ -21,7 +22,7 @@ _MB: Final = 1024**2
 _PRESETS: Final[Mapping[Preset, Mapping[str, object]]] = {
     "strict": {"memory": 256 * _MB, "cpus": 0.5, "processes": 32, "disk": 64 * _MB, "timeout": 30.0},
     "standard": {},
-    "network": {"network": ["pypi.org", "files.pythonhosted.org"]},
+    "network": {},
 }
 _STRICT_TTL_S: Final = 900.0
 
@@ -40,6 +41,7 @@ def _spec(entry: Entry[SandboxTable], report: Report) -> SandboxSpec:
     table = written.model_copy(update=preset)
     _check(entry, report)
     is_strict = written.preset == "strict"
+    takes_index = written.preset == "network" and "network" not in written.model_fields_set
     ttl_s = _STRICT_TTL_S if is_strict and "ttl" not in table.pool.model_fields_set else table.pool.ttl
     return SandboxSpec(
         name=entry.name,
@@ -53,7 +55,7 @@ def _spec(entry: Entry[SandboxTable], report: Report) -> SandboxSpec:
         timeout_s=table.timeout,
         idle_s=ttl_s or None,
         life_s=table.pool.life or None,
-        network=tuple(table.network),
+        network=tuple(_index_hosts(entry, report) if takes_index else table.network),
         environment={name: Secret(value) for name, value in table.environment.items()},
         pool=table.pool.warm,
         max_sessions=table.pool.max,
@@ -82,6 +84,16 @@ def _check(entry: Entry[SandboxTable], report: Report) -> None:
     if table.pool.warm > table.pool.max:
         what = "more warm sandboxes than there may be at all"
         report.problem(entry.source, (*entry.path, "pool", "warm"), what, fix="raise `max`, or lower `warm`")
+
+
+def _index_hosts(entry: Entry[SandboxTable], report: Report) -> list[str]:
+    """Those that pip asks inside, where it sees the table's variables and none of ours."""
+    hosts = index_hosts(entry.table.environment)
+    if not hosts:
+        what = 'preset "network" reaches the index that pip asks, and it is not known here which that is'
+        fix = 'list its hosts: network = ["packages.example.com"]'
+        report.problem(entry.source, (*entry.path, "preset"), what, fix=fix)
+    return hosts
 
 
 def _build(entry: Entry[SandboxTable], report: Report) -> Path | None:

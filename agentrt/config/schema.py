@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from agentrt.config.search_schema import EmbeddingSpec, RerankSpec, SearchSpec
 from agentrt.secret import Secret
 
 # The engine has the same shapes; it stands above this package and may not be imported here.
@@ -132,26 +133,13 @@ class ModelLimits(msgspec.Struct, frozen=True, kw_only=True):
     concurrent: int | None = None
 
 
-class EmbeddingSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What is special about a model that makes vectors. dimensions: to ask for, None = its own. batch: texts at once.
-
-    window_tokens: longer texts are embedded in parts, None = whole (of minilm: its own size).
-    """
-
-    dimensions: int | None = None
-    window_tokens: int | None = None
-    query_prefix: str = ""
-    document_prefix: str = ""
-    batch: int = 32
-
-
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One [models.*] table. name is the table's, model is what the provider is asked for.
 
     base_url: None = the provider's own. headers: `organization` is among them.
     timeout_s: longest silence of the server. delay_s: of demo, between two pieces of its answer.
     answers_to: globs of further names that this model stands in for.
-    embedding: None for a model that answers. model_dir: where minilm is, None when it is nowhere.
+    embedding, rerank: None, both, for a model that answers. model_dir: where minilm is, None when it is nowhere.
     unavailable: why the model cannot be called (`OPENAI_API_KEY is not set (agents.toml:31:12)`), None if it can.
     """
 
@@ -172,14 +160,19 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     answers_to: tuple[str, ...] = ()
     delay_s: float = 0.0
     embedding: EmbeddingSpec | None = None
+    rerank: RerankSpec | None = None
     model_dir: Path | None = None
     unavailable: str | None = None
 
+    @property
+    def does(self) -> Literal["answers", "makes embeddings", "judges passages"]:
+        if self.rerank is not None:
+            return "judges passages"
+        return "answers" if self.embedding is None else "makes embeddings"
 
-class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """embedding: the name of the model whose vectors are used, available or not; None = keywords alone."""
-
-    embedding: str | None = None
+    @property
+    def answers(self) -> bool:
+        return self.does == "answers"
 
 
 class ToolSource(msgspec.Struct, frozen=True, kw_only=True):

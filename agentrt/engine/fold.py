@@ -173,13 +173,14 @@ def _step_completed(run: Run, event: ev.StepCompleted) -> Run:
     if run.message_step is not None and run.message_step.id == event.step_id:
         if turn is None or step is not None:  # text beside calls: it joins the conversation with them
             return replace(run, message_step=None, late=None, unshown_images=())
-        return replace(run, message_step=None, unshown_images=(), turns=(*run.turns, assistant(turn.text)))
+        said = assistant(turn.text, annotations=turn.annotations)
+        return replace(run, message_step=None, unshown_images=(), turns=(*run.turns, said))
     _need(step is not None and step.id == event.step_id and turn is not None, run, event)
     assert step is not None
     assert turn is not None
     results = tuple(c.result for c in step.calls if c.result is not None)
     _need(len(results) == len(step.calls), run, event)
-    said = assistant(turn.text, *(c.call for c in step.calls))
+    said = assistant(turn.text, *(c.call for c in step.calls), annotations=turn.annotations)
     turns = (*run.turns, said, *(tool_answer(result) for result in results))
     return replace(run, tool_step=None, turn=None, turns=turns)
 

@@ -160,7 +160,8 @@ class SearchShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     """What a step shows of a search, the best hit first.
 
     candidates: the best of all that were considered, n_candidates. vector_model: whose vectors were compared; None:
-    words only. n_tokens: about how many of budget_tokens the passages took.
+    words only. rerank_model: whose scores count in the end; None: no reranker's. why_…: what kept a model that there
+    is from its work. n_tokens: about how many of budget_tokens the passages took.
     """
 
     hits: tuple[SearchHit, ...] = ()
@@ -170,6 +171,9 @@ class SearchShown(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     candidates: tuple[SearchCandidate, ...] = ()
     n_candidates: int = 0
     vector_model: str | None = None
+    why_no_vectors: str | None = None
+    rerank_model: str | None = None
+    why_not_reranked: str | None = None
     n_tokens: int = 0
     budget_tokens: int = 0
 
@@ -247,8 +251,8 @@ def user(text: str) -> Message:
     return Message(Role.USER, (TextPart(text),))
 
 
-def assistant(text: str, *tool_calls: ToolCall) -> Message:
-    return Message(Role.ASSISTANT, (TextPart(text),) if text else (), tool_calls)
+def assistant(text: str, *tool_calls: ToolCall, annotations: tuple[Annotation, ...] = ()) -> Message:
+    return Message(Role.ASSISTANT, (TextPart(text, annotations),) if text else (), tool_calls)
 
 
 def tool_answer(result: ToolResult) -> Message:

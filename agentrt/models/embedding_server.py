@@ -8,37 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import math
 import random
 import sys
 from array import array
 from base64 import b64decode
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
 
 from agentrt.clock import Clock, SystemClock
-from agentrt.engine.tokens import BYTES_PER_TOKEN, size_bytes
 from agentrt.errors import ModelError
+from agentrt.models.batches import AT_ONCE, OptionalField, about_tokens, at_once, batches
 from agentrt.models.embeddings import Embedded, Input, Purpose, Vector
 from agentrt.models.failures import unreadable_failure
 from agentrt.models.limits import Allowance, ModelLimits
 from agentrt.models.retry import Attempts, RetryPolicy
 from agentrt.models.upstream import Upstream
 
-log = logging.getLogger(__name__)
-
-AT_ONCE: Final = 4
-"""Requests at once when `limits.concurrent` does not say."""
-
-# OpenAI takes 300,000 tokens in one request, others 120,000. Ours is an estimate.
-_BATCH_TOKENS: Final = 60_000
 # Files are patient: a call may wait so long until the limits let it through.
 _MAX_WAIT_S: Final = 300.0
-_REFUSED: Final = (400, 422)
 _MAX_SHOWN_BYTES: Final = 2_000
 
 
@@ -100,7 +91,7 @@ class EmbeddingServer:
         self._allowance = Allowance(own, clock=self._clock, table=upstream.server.table)
         # One place is always left to questions: somebody waits for their answer.
         self._documents = asyncio.Semaphore(max(1, n_places - 1))
-        self._says_base64 = True
+        self._base64 = OptionalField(upstream, "encoding_format")
         self._width: int | None = settings.dimensions
 
     async def embed(self, texts: Sequence[str], *, as_: Purpose) -> Sequence[Vector]:
@@ -119,20 +110,13 @@ class EmbeddingServer:
         return await self._all(inputs, dimensions=dimensions or self._settings.dimensions, is_patient=False)
 
     async def _all(self, inputs: Sequence[Input], *, dimensions: int | None, is_patient: bool) -> Embedded:
-        batches = list(_batches(inputs, self._settings.batch))
-        if len(batches) == 1:
-            return await self._batch(batches[0], dimensions, is_patient)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._batch(batch, dimensions, is_patient)) for batch in batches]
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        found = [task.result() for task in tasks]
+        asked = list(batches(inputs, self._settings.batch))
+        found = await at_once(lambda batch: self._batch(batch, dimensions, is_patient), asked)
         return Embedded([vector for one in found for vector in one.vectors], sum(one.n_tokens for one in found))
 
     async def _batch(self, inputs: Sequence[Input], dimensions: int | None, is_patient: bool) -> Embedded:
         attempts = Attempts(self._retry, model=self._name, clock=self._clock, jitter=self._jitter)
-        estimate = sum(map(_about_tokens, inputs))
+        estimate = sum(map(about_tokens, inputs))
         async with self._turn(is_patient):
             return await attempts.make(lambda: self._ask(inputs, dimensions, estimate))
 
@@ -157,23 +141,20 @@ class EmbeddingServer:
         return Embedded(vectors, used)
 
     async def _post(self, inputs: Sequence[Input], dimensions: int | None) -> bytes:
-        """A server that refuses base64, a quarter of the bytes, is asked again without, and from then on."""
-        try:
-            return await self._upstream.post(self._body(inputs, dimensions))
-        except ModelError as error:
-            if not (self._says_base64 and error.http_status in _REFUSED and "encoding_format" in error.message):
-                raise self._with_advice(error)  # noqa: B904 - it is the error, in more words
-            log.info("model.concession", extra={"model": self._name, "shape": {"encoding_format": None}})
-            self._says_base64 = False
-        return await self._upstream.post(self._body(inputs, dimensions))
+        """Vectors come as base64, a quarter of the bytes, unless the server knows nothing of it."""
 
-    def _body(self, inputs: Sequence[Input], dimensions: int | None) -> bytes:
-        body: dict[str, object] = {"model": self._name, "input": inputs}
-        if dimensions is not None:
-            body["dimensions"] = dimensions
-        if self._says_base64:
-            body["encoding_format"] = "base64"
-        return msgspec.json.encode(body)
+        def body(says_base64: bool) -> bytes:
+            fields: dict[str, object] = {"model": self._name, "input": inputs}
+            if dimensions is not None:
+                fields["dimensions"] = dimensions
+            if says_base64:
+                fields["encoding_format"] = "base64"
+            return msgspec.json.encode(fields)
+
+        try:
+            return await self._base64.post(body)
+        except ModelError as error:
+            raise self._with_advice(error)  # noqa: B904 - it is the error, in more words
 
     def _with_advice(self, error: ModelError) -> ModelError:
         if error.code != "context_length_exceeded":
@@ -247,20 +228,3 @@ def stored_name(name: str, settings: EmbeddingSettings) -> str:
         told = f"{settings.window_tokens}\n{settings.document_prefix}"
         parts.append(hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:8])
     return "/".join(parts)
-
-
-def _batches(inputs: Sequence[Input], most: int) -> Iterator[Sequence[Input]]:
-    """The inputs in order, in as few requests as a server is sure to take."""
-    begin = n_tokens = 0
-    for place, one in enumerate(inputs):
-        more = _about_tokens(one)
-        if place > begin and (place - begin >= most or n_tokens + more > _BATCH_TOKENS):
-            yield inputs[begin:place]
-            begin, n_tokens = place, 0
-        n_tokens += more
-    if begin < len(inputs):
-        yield inputs[begin:]
-
-
-def _about_tokens(one: Input) -> int:
-    return int(size_bytes(one) / BYTES_PER_TOKEN) + 1 if isinstance(one, str) else len(one)

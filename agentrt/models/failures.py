@@ -22,7 +22,7 @@ _PROMPT_STATUSES = frozenset({400, 413, 415, 422})
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size|context (length|size|window)|too many tokens|prompt is too long"
     r"|input is too long|exceeds? (the )?(maximum|max|limit) .{0,20}tokens|reduce the length|maximum model length"
-    r"|input token count|model token limit",
+    r"|input token count|model token limit|too large to process",
     re.IGNORECASE,
 )
 _KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|gsk|xai|hf)[-_]|AIza)[\w*.-]{12,}|(?<=Bearer )\S+")

@@ -52,13 +52,13 @@ class KeywordHits(msgspec.Struct, frozen=True):
 def find_by_keywords(
     terms: Sequence[QueryTerm],
     stats: IndexStats,
-    find: Callable[[str], Postings],
+    find: Callable[[Sequence[str]], Mapping[str, Postings]],
     *,
     n: int,
     files: Set[int] | None = None,
     is_explained: bool = False,
 ) -> KeywordHits:
-    """The n chunks that match best. files: the keys of those to look in, None for all.
+    """The n chunks that match best. find: where terms are. files: the keys of those to look in, None for all.
 
     is_explained: whether to note which chunk has which word.
     """
@@ -68,10 +68,11 @@ def find_by_keywords(
     ceiling = 0.0
     matches: list[tuple[str, Set[int]]] = []
     found: list[Mapping[int, int]] = []
+    postings = find(list({variant: None for term in terms for variant in term.variants}))
     for term in terms:
         counts: dict[int, int] = {}
         for variant in term.variants:
-            for tf, segments in find(variant):
+            for tf, segments in postings.get(variant, ()):
                 add_chunk_counts(counts, tf, segments)
         weight = (K1 + 1) * _idf(len(counts), stats.n_chunks) * term.n
         ceiling += weight

@@ -41,6 +41,12 @@ class FileVectors(msgspec.Struct, frozen=True):
     of_segment: Mapping[int, Sequence[bytes]]
 
 
+def index_bytes(prepared: Prepared, vectors: FileVectors | None) -> int:
+    """What a file takes up in the index: its texts and vectors."""
+    size = sum(len(segment.text.encode()) + len(segment.lead.encode()) for segment in prepared.segments)
+    return size + (0 if vectors is None else sum(len(one) for own in vectors.of_segment.values() for one in own))
+
+
 async def index_file(
     store: Store,
     prepared: Prepared,

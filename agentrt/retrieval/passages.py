@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from agentrt.retrieval.analyser import Analyser
 from agentrt.store.database import Tx
-from agentrt.store.search_files import FoundFile, Passage, find_indexed_file, read_passage, read_place
+from agentrt.store.search_files import GONE, FoundFile, Passage, find_indexed_files, read_passages
 from agentrt.store.segment_ids import CHUNK_FILE_SHIFT
 
 
@@ -18,27 +18,38 @@ class Passages:
         self._tx = tx
         self._files: dict[int, FoundFile | None] = {}
         self._passages: dict[int, Passage | None] = {}
-        self._places: dict[int, tuple[int, int]] = {}
+
+    def expect(self, chunks: Sequence[int]) -> None:
+        """These will be asked for: they are read together, those that are not known yet."""
+        keys = list(dict.fromkeys(key for chunk in chunks if (key := chunk >> CHUNK_FILE_SHIFT) not in self._files))
+        if keys:
+            files = find_indexed_files(self._tx, keys)
+            self._files.update((key, files.get(key)) for key in keys)
+        new = [chunk for chunk in dict.fromkeys(chunks) if chunk not in self._passages]
+        if new:
+            passages = read_passages(self._tx, new)
+            self._passages.update((chunk, passages.get(chunk)) for chunk in new)
+
+    def knows(self, chunk: int) -> bool:
+        """Whether it has been read."""
+        return chunk in self._passages
 
     def file_of(self, chunk: int) -> FoundFile | None:
         """None when the file is not to be found any more."""
-        key = chunk >> CHUNK_FILE_SHIFT
-        if key not in self._files:
-            self._files[key] = find_indexed_file(self._tx, key)
-        return self._files[key]
+        if chunk not in self._passages:
+            self.expect([chunk])
+        return self._files[chunk >> CHUNK_FILE_SHIFT]
 
     def passage(self, chunk: int) -> Passage | None:
         """None when it has been swept up."""
         if chunk not in self._passages:
-            self._passages[chunk] = read_passage(self._tx, chunk)
+            self.expect([chunk])
         return self._passages[chunk]
 
     def place(self, chunk: int) -> tuple[int, int]:
-        """Where it begins and ends in the file's text."""
-        if chunk not in self._places:
-            passage = self._passages.get(chunk)
-            self._places[chunk] = read_place(self._tx, chunk) if passage is None else (passage.start, passage.end)
-        return self._places[chunk]
+        """Where it begins and ends in the file's text; (0, 0) when it has been swept up."""
+        passage = self.passage(chunk) or GONE
+        return passage.start, passage.end
 
     def places_of(self, chunk: int, wanted: Set[str]) -> Sequence[tuple[int, str]]:
         """Where its text has terms that are wanted (Analyser.places)."""

@@ -30,6 +30,8 @@ Fate: TypeAlias = Literal["kept", "covered", "below_threshold", "beyond_limit"]
 # Of each list. With one list there is nothing that its end could add.
 _CANDIDATES: Final = 200
 _CANDIDATES_PER_RESULT: Final = 4
+# So many more than are missing are read together with them: some that are found have been covered, or are gone.
+_AHEAD: Final = 5
 # Of a chunk's text. With the default overlap two neighbours share a half, more or less: that is enough.
 _COVERED: Final = 0.45
 
@@ -43,8 +45,8 @@ class Question(msgspec.Struct, frozen=True):
 
 class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """limit: how many results at most. rewards_pairs: whether words count for more that stand side by side in the
-    passage as in the question. is_explained: whether candidates that are no results are told of, too, at most
-    max_candidates (None: all), for the place of each has to be read."""
+    passage as in the question. is_explained: whether candidates are told of: max_candidates (None: all), for the
+    place of each has to be read, and every result."""
 
     limit: int = 10
     score_threshold: float = 0.0
@@ -98,7 +100,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """results: the best first. candidates: the best of all that were considered, n_candidates; when asked for."""
+    """results: the best first. candidates: the best of all that were considered, n_candidates, and in their order the
+    results among the others; when asked for."""
 
     results: list[Result]
     candidates: list[Candidate]
@@ -199,9 +202,11 @@ class _Asking:
         bonus = share * next(iter(scores.values()))
         wanted = {variant for term in terms for variant in term.variants}
         rewarded = {chunk: score / (1 + share) for chunk, score in scores.items()}
-        for chunk in islice(scores, LOOKED_AT):
-            if any(found.may_have_pairs(chunk) for found in hits):
-                rewarded[chunk] += bonus * share_of_pairs(terms, self.passages.places_of(chunk, wanted)) / (1 + share)
+        looked_at = [chunk for chunk in islice(scores, LOOKED_AT) if any(found.may_have_pairs(chunk) for found in hits)]
+        if looked_at:  # most of the best will be results
+            self.passages.expect([*looked_at, *islice(scores, self._options.limit + _AHEAD)])
+        for chunk in looked_at:
+            rewarded[chunk] += bonus * share_of_pairs(terms, self.passages.places_of(chunk, wanted)) / (1 + share)
         return rewarded
 
 
@@ -220,9 +225,13 @@ class _Choice:
         results: list[Result] = []
         candidates: list[Candidate] = []
         most = self._n_explained(len(ranking))
-        for chunk, score in ranking:
-            if len(results) >= self._options.limit and len(candidates) >= most:
+        rank = 0
+        for at, (chunk, score) in enumerate(ranking):
+            n_missing = max(self._options.limit - len(results), most - len(candidates))
+            if n_missing <= 0 or (score < self._options.score_threshold and len(candidates) >= most):
                 break
+            if not self._passages.knows(chunk):
+                self._passages.expect([other for other, _ in ranking[at : at + n_missing + _AHEAD]])
             file, passage = self._passages.file_of(chunk), None
             if file is None:
                 continue
@@ -233,8 +242,9 @@ class _Choice:
                     continue
                 self._kept.add(chunk)
                 results.append(Result(file, ord_of(chunk), score, passage))
-            if len(candidates) < most:
-                candidates.append(self._candidate(chunk, score, file, fate, rank=len(candidates) + 1))
+            rank += 1
+            if len(candidates) < most or (most and fate == "kept"):
+                candidates.append(self._candidate(chunk, score, file, fate, rank=rank))
         return Found(results, candidates, len(ranking) if self._options.is_explained else 0)
 
     def _n_explained(self, n_considered: int) -> int:

@@ -2,112 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
 from agentrt.clock import Clock, SystemClock
 from agentrt.config.schema import DEFAULT_SANDBOX
 from agentrt.engine.commands import Conclude
-from agentrt.engine.events import Event, OutputsSubmitted
+from agentrt.engine.events import CallReturned, Event, OutputsSubmitted
 from agentrt.engine.loop import apply, next_command
-from agentrt.engine.message import ImageFilePart, Message, Role, TextPart, ToolCall, ToolResult, Usage, user
-from agentrt.engine.run import LastError, Run, RunStatus
-from agentrt.engine.spec import CodeInterpreterTool, FunctionTool, ResponseFormat, RunSpec, ToolChoice, ToolSpec
-from agentrt.engine.window import Window
+from agentrt.engine.message import Message, SearchShown, TextPart, ToolResult, user
+from agentrt.engine.run import Run, RunStatus
+from agentrt.engine.spec import (
+    CodeInterpreterTool,
+    FileSearchTool,
+    FunctionTool,
+    ResponseFormat,
+    RunSpec,
+    ToolChoice,
+    ToolSpec,
+)
 from agentrt.errors import InvalidRequestError, ToolDefinitionError, ToolOutputsMismatchError
 from agentrt.ids import new_id
 from agentrt.models.client import ModelClient
 from agentrt.runtime.code_interpreter.local import CodeInterpreter
+from agentrt.runtime.conversation import Conversation, Result, Stream, Thread
 from agentrt.runtime.drive import Interrupt, drive
+from agentrt.runtime.file_search.local import FileSearch
+from agentrt.runtime.hosted import HostedName, HostedTool
+from agentrt.runtime.memory_history import MemoryHistory
 from agentrt.runtime.perform import Performer, TokenRatios
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
 
+T = TypeVar("T")
 
-class Conversation:
-    """A thread in memory: hand the same one to several runs, and the model remembers."""
-
-    def __init__(self, messages: Iterable[Message] = ()) -> None:
-        self.messages: list[Message] = list(messages)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a run came to. messages: what it added to the conversation, tool calls and their outputs included.
-
-    history: what the conversation held before, up to and with what was said to this run. thread: where the run is
-    kept, if that is not this process's memory.
-    """
-
-    run: Run
-    conversation: Conversation
-    history: Sequence[Message] = field(default=(), repr=False)
-    thread: Thread | None = field(default=None, repr=False)
-
-    @property
-    def status(self) -> RunStatus:
-        return self.run.status
-
-    @property
-    def text(self) -> str:
-        """The last answer in words; empty when there is none."""
-        for message in reversed(self.run.turns):
-            if message.role is Role.ASSISTANT and message.text:
-                return message.text
-        return ""
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        return self.run.turns
-
-    @property
-    def usage(self) -> Usage:
-        return self.run.usage
-
-    @property
-    def cost_usd(self) -> float | None:
-        """What the model calls cost; None when the model has no price in agents.toml."""
-        return self.run.cost_usd
-
-    @property
-    def pending(self) -> tuple[ToolCall, ...]:
-        """Calls that wait for `Agent.resume`; only with status requires_action."""
-        return self.run.pending_calls if self.run.status is RunStatus.REQUIRES_ACTION else ()
-
-    @property
-    def last_error(self) -> LastError | None:
-        return self.run.last_error
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class Stream(Protocol):
-    """A run seen from inside: `async with agent.stream(…) as run: async for event in run: …`, then `run.result`."""
-
-    @property
-    def result(self) -> Result: ...
-
-    def __aiter__(self) -> AsyncGenerator[Event, None]: ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class Thread(Protocol):
-    """A thread that is kept elsewhere, and runs agents itself: `Runtime.thread` gives one."""
-
-    def stream(self, agent: Agent, message: Message, *, context: object) -> Stream: ...
-
-    def resume(self, agent: Agent, run: Run, outputs: Mapping[str, str], *, context: object) -> Stream: ...
+_NO_FUNCTIONS = (FunctionTool, CodeInterpreter, FileSearch)
 
 
 class Agent:
@@ -115,7 +49,7 @@ class Agent:
 
     model: a client, or a name: of the project's agents.toml if there is one, else of the OpenAI-compatible server that
     OPENAI_BASE_URL and OPENAI_API_KEY name; "demo" is the built-in stand-in. tools: functions (run here),
-    FunctionTool values (the run stops for their outputs, see `resume`), and a CodeInterpreter.
+    FunctionTool values (the run stops for their outputs, see `resume`), a CodeInterpreter and a FileSearch.
     Raises ToolDefinitionError for a function that cannot be a tool.
     """
 
@@ -124,7 +58,7 @@ class Agent:
         instructions: str = "",
         *,
         model: str | ModelClient = "demo",
-        tools: Sequence[Tool | FunctionTool | CodeInterpreter | Callable[..., object]] = (),
+        tools: Sequence[Tool | FunctionTool | CodeInterpreter | FileSearch | Callable[..., object]] = (),
         name: str = "agent",
         tool_choice: ToolChoice | None = None,
         parallel_tool_calls: bool = True,
@@ -142,14 +76,18 @@ class Agent:
         self.model_name = model if isinstance(model, str) else name
         if CodeInterpreter in tools:
             raise ToolDefinitionError("CodeInterpreter is a class: write tools=[CodeInterpreter()].")
-        self.tools = ToolRegistry(tool for tool in tools if not isinstance(tool, FunctionTool | CodeInterpreter))
+        if FileSearch in tools:
+            raise ToolDefinitionError('FileSearch is a class: write tools=[FileSearch("folder/")].')
+        self.tools = ToolRegistry(tool for tool in tools if not isinstance(tool, _NO_FUNCTIONS))
         self.code = _only([tool for tool in tools if isinstance(tool, CodeInterpreter)])
+        self.files = _only([tool for tool in tools if isinstance(tool, FileSearch)])
         self._model = None if isinstance(model, str) else model
         self._clock = clock or SystemClock()
         self._ratios = TokenRatios()
         specs: list[ToolSpec] = [tool.spec() for tool in self.tools]
         specs += [tool for tool in tools if isinstance(tool, FunctionTool)]
         specs += [CodeInterpreterTool()] if self.code is not None else []
+        specs += [FileSearchTool(self.files.options)] if self.files is not None else []
         self._spec = RunSpec(
             id="",
             thread_id="",
@@ -206,7 +144,13 @@ class Agent:
             return thread.stream(self, message, context=context)
         conversation = Conversation() if thread is None else thread
         at = self._clock.now()
-        spec = replace(self._spec, id=new_id("run"), thread_id=new_id("thread"), created_at=int(at))
+        spec = replace(
+            self._spec,
+            id=new_id("run"),
+            thread_id=new_id("thread"),
+            created_at=int(at),
+            position=0 if self.files is None else conversation.next_position(),
+        )
         history = (*conversation.messages, message)
         return MemoryStream(
             self, Run(spec=spec), conversation, history, said=(message,), context=context, is_watched=is_watched
@@ -233,7 +177,7 @@ class Agent:
         async with stream:
             async for _ in stream:
                 continue
-        return stream.result
+        return dataclasses.replace(stream.result, searches=(*result.searches, *stream.result.searches))
 
     async def find_model(self, name: str) -> ModelClient:
         """The agent's model client, made when first needed. Raises ModelNotFoundError, ConfigError."""
@@ -242,6 +186,10 @@ class Agent:
         from agentrt.runtime.default_model import default_model
 
         return await default_model(name, clock=self._clock)
+
+    async def context_window(self, spec: RunSpec) -> int | None:
+        """Of the model, in tokens; None = not known."""
+        return (await self.find_model(spec.model)).context_window
 
     def performer(self, history: Sequence[Message], *, context: object, is_watched: bool) -> Performer:
         """What performs this agent's commands over a conversation in memory."""
@@ -256,9 +204,9 @@ class Agent:
         )
 
 
-def _only(given: Sequence[CodeInterpreter]) -> CodeInterpreter | None:
+def _only(given: Sequence[T]) -> T | None:
     if len(given) > 1:
-        raise ToolDefinitionError("An agent has one CodeInterpreter at most.")
+        raise ToolDefinitionError(f"An agent has one {type(given[0]).__name__} at most.")
     return given[0] if given else None
 
 
@@ -296,22 +244,30 @@ class MemoryStream:
         self._said = said
         self._n_known = n_known
         self._performer = agent.performer(history, context=context, is_watched=is_watched)
-        self._code = agent.code
+        self._agent = agent
+        self._searches: dict[str, SearchShown] = {}
         self._exits = AsyncExitStack()
         self._events = self._drive()
 
     @property
     def result(self) -> Result:
         """What the run has come to so far; final when the iteration is over."""
-        return Result(self._run, self._conversation, self._history)
+        return Result(self._run, self._conversation, self._history, searches=[*self._searches.values()])
 
     def __aiter__(self) -> AsyncGenerator[Event, None]:
         return self._events
 
     async def __aenter__(self) -> Self:
-        if self._code is not None:
-            code = await self._exits.enter_async_context(self._code.of(self._conversation))
-            self._performer.hosted = {"code_interpreter": code}
+        agent, hosted = self._agent, dict[HostedName, HostedTool]()
+        async with AsyncExitStack() as exits:
+            if agent.code is not None:
+                hosted["code_interpreter"] = await exits.enter_async_context(agent.code.of(self._conversation))
+            if agent.files is not None:
+                searches = [*self._conversation.searches]
+                of_run = agent.files.of(self._history, searches, context_window=agent.context_window)
+                hosted["file_search"] = await exits.enter_async_context(of_run)
+            self._exits = exits.pop_all()
+        self._performer.hosted = hosted
         return self
 
     async def __aexit__(
@@ -321,7 +277,14 @@ class MemoryStream:
         await self._exits.aclose()
         # What the run did stays, also when it was left early: closed turns only, so that the thread can go on.
         # Appended, not put in place of what was there: another run may have grown the conversation meanwhile.
-        self._conversation.messages += [*self._said, *self._run.turns[self._n_known :]]
+        turns = [self._in_brief(message) for message in self._run.turns[self._n_known :]]
+        self._conversation.messages += [*self._said, *turns]
+        self._conversation.searches += self._searches.values()
+
+    def _in_brief(self, message: Message) -> Message:
+        """What later runs read of it: of a search, which passages there were."""
+        shown = self._searches.get(message.call_id or "")
+        return message if shown is None or not shown.hits else replace(message, parts=(TextPart(shown.brief),))
 
     async def _drive(self) -> AsyncGenerator[Event, None]:
         driven = drive(self._run, perform=self._performer, now=self._performer.clock.now, interrupt=Interrupt())
@@ -329,34 +292,6 @@ class MemoryStream:
             async for run, batch in driven:
                 self._run = run
                 for event in batch:
+                    if isinstance(event, CallReturned) and isinstance(event.result.shown, SearchShown):
+                        self._searches[event.result.call_id] = event.result.shown
                     yield event
-
-
-class MemoryHistory:
-    """A History over a list."""
-
-    def __init__(self, messages: Sequence[Message]) -> None:
-        note = TextPart("[a stored image was left out: this conversation has no file store]")
-        self._messages = [_with_note(message, note) for message in messages]
-
-    async def fill(self, window: Window) -> None:
-        """See perform.History."""
-        entry: tuple[Message, ...] = ()
-        for message in reversed(self._messages):
-            entry = (message, *entry)
-            if message.role is Role.TOOL:
-                continue
-            if not window.offer(entry, counts=not message.tool_calls):
-                return
-            entry = ()
-
-    async def images(self, messages: Sequence[Message]) -> tuple[Message, ...]:
-        """See perform.History. There are no stored files here; what named one has its note already."""
-        return tuple(messages)
-
-
-def _with_note(message: Message, note: TextPart) -> Message:
-    """The message with a note in place of each stored image."""
-    if not any(isinstance(part, ImageFilePart) for part in message.parts):
-        return message
-    return replace(message, parts=tuple(note if isinstance(part, ImageFilePart) else part for part in message.parts))

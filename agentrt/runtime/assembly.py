@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,18 +17,18 @@ from agentrt.clock import Clock, SystemClock
 from agentrt.config.load import load_config
 from agentrt.config.project import find_project
 from agentrt.config.schema import DEFAULT_PROJECT, Config
-from agentrt.errors import InvalidRequestError, UnavailableError
+from agentrt.errors import UnavailableError
 from agentrt.files.open import open_blobs
 from agentrt.models.client import ModelClient
 from agentrt.retrieval.preparer import Preparer
 from agentrt.runtime.agent import Agent
 from agentrt.runtime.assistants import Assistants
 from agentrt.runtime.backends import open_backends
-from agentrt.runtime.code_interpreter.local import CodeInterpreter
 from agentrt.runtime.code_interpreter.sessions import CodeSessions
 from agentrt.runtime.declared import assistant_of, declared_assistants, declared_schedules, load_tools
 from agentrt.runtime.driving import Driving
 from agentrt.runtime.expiry import expire_runs
+from agentrt.runtime.file_search.stored_library import vector_store_ids
 from agentrt.runtime.files import Files
 from agentrt.runtime.firing import Firing
 from agentrt.runtime.health import Health, make_health
@@ -61,6 +62,7 @@ from agentrt.runtime.webhooks.lanes import Lanes
 from agentrt.runtime.webhooks.outbox import Outbox
 from agentrt.runtime.webhooks.sender import Sender
 from agentrt.store.database import Store
+from agentrt.store.vector_stores import find_vector_store
 from agentrt.store.webhook_deliveries import KIND as DELIVERY
 from agentrt.toolkit.registry import ToolRegistry
 from agentrt.toolkit.tool import Tool
@@ -156,12 +158,15 @@ class Runtime:
     async def adopt(self, agent: Agent) -> None:
         """Let an Agent in code run on stored threads here: its model and tools serve its runs, also after a restart.
 
-        Raises InvalidRequestError for one whose CodeInterpreter is for conversations in memory.
+        Raises InvalidRequestError for one whose CodeInterpreter or FileSearch is for conversations in memory,
+        NotFoundError for a vector store that is not there.
         """
-        if agent.code is not None:
-            _check_code(agent.code, self.config)
-        if self._performers.adopt(agent):
-            await self.assistants.put(assistant_of(agent, now=self.clock.now()))
+        if not self._performers.has(agent):
+            assistant = assistant_of(agent, self.config, now=self.clock.now())
+            for store_id in vector_store_ids(assistant.tool_resources):
+                await self.store.read(partial(find_vector_store, project=DEFAULT_PROJECT, store_id=store_id))
+            self._performers.adopt(agent)
+            await self.assistants.put(assistant)
             self._backends.dispatcher.open_queue(queue_of(agent.spec.assistant_id))
 
     def give_context(self, run_id: str, value: object) -> None:
@@ -223,8 +228,9 @@ class Runtime:
         self.models = Models(config, clock=self._own_clock, in_code=self._models_in_code)
         exits.push_async_callback(self.models.close)
         self._storage = await self._open_storage()
+        lease_s = config.runtime.lease_s
         self._vectors = vector_parts(
-            self.models, store=self.store, dispatcher=self._backends.dispatcher, clock=self.clock
+            self.models, store=self.store, dispatcher=self._backends.dispatcher, clock=self.clock, lease_s=lease_s
         )
         self._open_content(exits)
         deliveries = self._open_webhooks(exits)
@@ -238,8 +244,9 @@ class Runtime:
             performers=self._performers,
             outbox=self._outbox,
             drivers={DELIVERY: deliveries, INGEST: self._open_ingest(exits), VECTORS: self._vectors.driver},
+            embedding=self._vectors.model,
         )
-        self._pulse = PulseReader(self.store, self.clock, lease_s=config.runtime.lease_s, embedding=self._vectors.model)
+        self._pulse = PulseReader(self.store, self.clock, lease_s=lease_s, embedding=self._vectors.model)
         await declare_stores(self.store, self.files, [*config.vector_stores.values()], clock=self.clock)
         await self.assistants.declare(declared_assistants(config, self.tools, now=self.clock.now()))
         await self.schedules.declare(declared_schedules(config, now=self.clock.now()))
@@ -264,7 +271,11 @@ class Runtime:
         self.files = Files(store=self.store, storage=storage, clock=self.clock, max_bytes=spec.max_bytes)
         self.uploads = Uploads(store=self.store, storage=storage, clock=self.clock, max_bytes=spec.max_upload_bytes)
         self.store_search = StoreSearch(
-            store=self.store, clock=self.clock, rewrite=FirstModel(self.models), vectors=self._vectors.questions
+            store=self.store,
+            clock=self.clock,
+            rewrite=FirstModel(self.models),
+            vectors=self._vectors.questions,
+            reranker=self.models.search_reranker(),
         )
         self.code = CodeSessions(
             config.sandboxes,
@@ -370,15 +381,6 @@ class Runtime:
             Sweep("schedules", self.firing.sweep),
             Sweep("retention", retention.sweep, RETENTION_EVERY_S),
         ]
-
-
-def _check_code(code: CodeInterpreter, config: Config) -> None:
-    """On stored threads the runtime's own sandboxes run code, and files are attached to threads and messages."""
-    if code.name not in config.sandboxes or not isinstance(code.sandbox, str) or code.driver is not None:
-        names = ", ".join(config.sandboxes)
-        raise InvalidRequestError(f"Threads of a runtime have its own sandboxes: name one, of {names}.")
-    if code.inputs:
-        raise InvalidRequestError("Threads of a runtime have files of their own: attach them to the thread.")
 
 
 def _find_config(path: Path | str | None) -> Config:

@@ -19,7 +19,10 @@ from agentrt.engine.spec import (
     ToolSpec,
     Truncation,
 )
+from agentrt.errors import InvalidRequestError
 from agentrt.runtime.agent import Agent
+from agentrt.runtime.code_interpreter.local import CodeInterpreter
+from agentrt.runtime.file_search.local import FileSearch
 from agentrt.store.assistants import DECLARED, IN_CODE, Assistant
 from agentrt.store.schedules import Schedule
 from agentrt.toolkit.discover import load_tool
@@ -43,9 +46,14 @@ def declared_assistants(config: Config, tools: ToolRegistry, *, now: float) -> l
     return [_assistant(spec, tools, now=now) for spec in config.agents.values()]
 
 
-def assistant_of(agent: Agent, *, now: float) -> Assistant:
-    """The assistant that an Agent in code appears as on stored threads."""
+def assistant_of(agent: Agent, config: Config, *, now: float) -> Assistant:
+    """The assistant that an Agent in code appears as on stored threads.
+
+    Raises InvalidRequestError for an agent whose tools are for conversations in memory.
+    """
     spec = agent.spec
+    if agent.code is not None:
+        _check_code(agent.code, config)
     assistant = Assistant(
         id=spec.assistant_id,
         project=DEFAULT_PROJECT,
@@ -55,6 +63,7 @@ def assistant_of(agent: Agent, *, now: float) -> Assistant:
         model=spec.model,
         instructions=spec.instructions or None,
         tools=msgspec.to_builtins(spec.tools),
+        tool_resources={} if agent.files is None else _searched(agent.files, config),
         temperature=spec.temperature,
         top_p=spec.top_p,
         response_format=msgspec.to_builtins(spec.response_format),
@@ -111,6 +120,29 @@ def _assistant(spec: AgentSpec, tools: ToolRegistry, *, now: float) -> Assistant
 
 def _resources(spec: AgentSpec) -> JsonObject:
     return {"file_search": {"vector_store_ids": [*spec.vector_stores]}} if spec.vector_stores else {}
+
+
+def _check_code(code: CodeInterpreter, config: Config) -> None:
+    """On stored threads the runtime's own sandboxes run code, and files are attached to threads and messages."""
+    if code.name not in config.sandboxes or not isinstance(code.sandbox, str) or code.driver is not None:
+        names = ", ".join(config.sandboxes)
+        raise InvalidRequestError(f"Threads of a runtime have its own sandboxes: name one, of {names}.")
+    if code.inputs:
+        raise InvalidRequestError("Threads of a runtime have files of their own: attach them to the thread.")
+
+
+def _searched(files: FileSearch, config: Config) -> JsonObject:
+    """On stored threads the runtime's own vector stores are searched."""
+    if files.store is None:
+        raise InvalidRequestError(
+            "Threads of a runtime search its vector stores: write FileSearch(store=…) with the id of one, or the name "
+            "of a [vector_stores.*] table, which may watch the folder."
+        )
+    declared = config.vector_stores.get(files.store)
+    if declared is None and not files.store.startswith("vs_"):
+        there = ", ".join(config.vector_stores) or "none"
+        raise InvalidRequestError(f"There is no [vector_stores.{files.store}] in agents.toml, but {there}.")
+    return {"file_search": {"vector_store_ids": [files.store if declared is None else declared.id]}}
 
 
 def _hashed(assistant: Assistant) -> Assistant:

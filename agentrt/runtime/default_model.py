@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from agentrt.clock import Clock
@@ -33,7 +34,7 @@ async def _make(name: str, clock: Clock) -> ModelClient:
         from agentrt.models.demo import Demo
 
         return Demo(clock=clock)
-    config = _project_config()
+    config = project_config()
     if config is not None:
         return await Models(config, clock=clock, http=await shared_client()).find(name)
     base_url, key = openai_server()
@@ -57,8 +58,9 @@ async def _make(name: str, clock: Clock) -> ModelClient:
     return Retrying(client, clock=clock)
 
 
-def _project_config() -> Config | None:
-    project = find_project()
+def project_config(path: Path | None = None) -> Config | None:
+    """What agents.toml says; None when there is none here, and none is named. Raises ConfigError."""
+    project = find_project(path)
     if project.found_by == "bundled":
         return None
     from agentrt.config.load import load_config

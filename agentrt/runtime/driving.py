@@ -20,7 +20,10 @@ from agentrt.toolkit.registry import ToolRegistry
 
 
 class Driving:
-    """runs: the driver of runs. drivers: of the other kinds of jobs, by kind. url: where this process answers HTTP."""
+    """runs: the driver of runs. drivers: of the other kinds of jobs, by kind. url: where this process answers HTTP.
+
+    embedding: the name of the vectors that this process gives files.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Driving:
         performers: Performers,
         outbox: Outbox,
         drivers: Mapping[str, JobDriver[Any]],
+        embedding: str | None,
     ) -> None:
         lease_s = config.runtime.lease_s
         self._role = role
@@ -69,6 +73,7 @@ class Driving:
             dispatcher=backends.dispatcher,
             clock=backends.clock,
             lease_s=lease_s,
+            embedding=embedding,
         )
 
     async def drain(self, grace_s: float) -> None:

@@ -18,6 +18,7 @@ from agentrt.store.files import (
     date_files,
     delete_file,
     find_file,
+    find_file_to_delete,
     insert_file,
     keep_file,
     list_expired_files,
@@ -123,7 +124,7 @@ class Files:
         """Delete a file, and its name from every store and every code_interpreter list. Raises NotFoundError."""
 
         def write(tx: Tx) -> list[str]:
-            file = find_file(tx, project, file_id)
+            file = find_file_to_delete(tx, project, file_id)
             forget_code_file(tx, file_id)
             leave_places(tx, file_id, now=self._clock.now())
             delete_file(tx, file)

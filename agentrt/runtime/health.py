@@ -23,7 +23,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """A running service. queue, workers, vectors: of the whole database, at most a second old. sandboxes: what isolates
+    """A running service. queue, workers, vectors: of the whole database; see PulseReader. sandboxes: what isolates
     each here, or why nothing does. vector_stores: those that agents.toml declares."""
 
     status: str
@@ -84,6 +84,16 @@ def make_health(
 
 def search_part(config: Config) -> Part:
     """How files are searched. on: whether all that is configured of it can be used."""
+    finding, judging = _finding(config), config.search.rerank
+    if judging is None:
+        return finding
+    unavailable = config.models[judging].unavailable
+    if unavailable is not None:
+        return Part(on=False, why=f"{finding.why}; not reranked: the model {judging} is not available: {unavailable}")
+    return Part(on=finding.on, why=f"{finding.why}; reranked by {judging}")
+
+
+def _finding(config: Config) -> Part:
     name = config.search.embedding
     if name is None:
         return Part(on=True, why="by words; [search] names no embedding model")
@@ -121,6 +131,6 @@ def _sandbox(state: SandboxState) -> Part:
 
 
 def _about(spec: ModelSpec) -> str | None:
-    if spec.embedding is not None:
-        return "for embeddings"
+    if not spec.answers:
+        return "for embeddings" if spec.rerank is None else "for reranking"
     return "a scripted stand-in, not a language model" if spec.provider == "demo" else None

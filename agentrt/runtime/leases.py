@@ -59,7 +59,10 @@ def needs_postgres(role: Role, database: object) -> StoreError:
 
 
 class Leases:
-    """Beats for ever; the owner cancels it. worker: what this process drives; url: where it answers HTTP."""
+    """Beats for ever; the owner cancels it. worker: what this process drives; url: where it answers HTTP.
+
+    embedding: the name of the vectors that this process gives files.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Leases:
         dispatcher: Dispatcher,
         clock: Clock,
         lease_s: float,
+        embedding: str | None = None,
     ) -> None:
         self._worker = worker
         self._role = role
@@ -79,6 +83,7 @@ class Leases:
         self._dispatcher = dispatcher
         self._clock = clock
         self._lease_s = lease_s
+        self._embedding = embedding
         self._beat_s = min(BEAT_S, lease_s / 4) if store.is_shared else ALONE_BEAT_S
         self._started_at = int(clock.now())
         self._missed: set[tuple[str, int]] = set()
@@ -189,6 +194,7 @@ class Leases:
             started_at=self._started_at,
             seen_at=now,
             n_driving=self._worker.n_driving,
+            embedding=self._embedding,
         )
 
 

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, TypedDict
 import msgspec
 
 from agentrt.clock import Clock
-from agentrt.config.resolve import available_fallbacks, resolve_embedding_model, resolve_model
-from agentrt.config.schema import Config, EmbeddingSpec, ModelSpec
+from agentrt.config.resolve import available_fallbacks, resolve_embedding_model, resolve_model, resolve_reranker
+from agentrt.config.schema import Config, ModelSpec
+from agentrt.config.search_schema import EmbeddingSpec
 from agentrt.engine.spec import Price
 from agentrt.errors import ModelError
 from agentrt.models.client import ModelClient
 from agentrt.models.embeddings import EmbeddingModel
+from agentrt.models.reranking import Reranker
 
 if TYPE_CHECKING:
     import httpx
 
     from agentrt.models.dialects import Dialect
     from agentrt.models.embedding_server import EmbeddingSettings
+    from agentrt.models.limits import ModelLimits
+    from agentrt.models.retry import RetryPolicy
+    from agentrt.models.upstream import Upstream
 
 
 class Models:
@@ -42,6 +47,7 @@ class Models:
         self._clients: dict[str, ModelClient] = {}
         self._single: dict[str, ModelClient] = {}
         self._embedding: dict[str, EmbeddingModel] = {}
+        self._rerankers: dict[str, Reranker] = {}
         self._http = http
         self._owns_http = http is None
 
@@ -91,15 +97,30 @@ class Models:
                 return self.find_embedding(name)
         return None
 
+    def find_reranker(self, name: str) -> Reranker:
+        """The reranker of that table, with its limits and retries. Raises ModelNotFoundError."""
+        spec = resolve_reranker(self._config, name)
+        if spec.name not in self._rerankers:
+            self._rerankers[spec.name] = self._build_reranker(spec)
+        return self._rerankers[spec.name]
+
+    def search_reranker(self) -> Reranker | None:
+        """What judges the passages of a search; None when there is none, or it is not available."""
+        name = self._config.search.rerank
+        if name is None or self._config.models[name].unavailable:
+            return None
+        return self.find_reranker(name)
+
     def names(self) -> tuple[str, ...]:
-        """Every name that can be asked for by itself (globs of answers_to are not names)."""
-        configured = (spec.name for spec in self._config.models.values() if not spec.unavailable)
+        """Every name that can be asked for by itself: globs of answers_to are no names, and rerankers are not asked."""
+        models = self._config.models.values()
+        configured = (spec.name for spec in models if not spec.unavailable and spec.rerank is None)
         return tuple(dict.fromkeys((*self._in_code, *configured)))
 
     def first(self) -> str | None:
         """The first name that is no stand-in's: for what any model can do that somebody has chosen."""
         models = self._config.models
-        names = (name for name in self.names() if name in self._in_code or models[name].embedding is None)
+        names = (name for name in self.names() if name in self._in_code or models[name].answers)
         real = (name for name in names if name in self._in_code or models[name].provider != "demo")
         return next(real, None)
 
@@ -160,27 +181,31 @@ class Models:
             assert spec.model_dir is not None
             return MiniLM(spec.model_dir, window_tokens=spec.embedding.window_tokens or WINDOW_TOKENS)
         from agentrt.models.embedding_server import EmbeddingServer
-        from agentrt.models.limits import ModelLimits
-        from agentrt.models.retry import RetryPolicy
-        from agentrt.models.upstream import Upstream
 
-        upstream = Upstream(
-            self._open_http(),
-            "/embeddings",
-            **_place(spec),
-            timeout_s=spec.timeout_s,
-            given="A text",
-            clock=self._clock,
-        )
-        limits = spec.limits
         return EmbeddingServer(
-            upstream,
+            self._upstream(spec, "/embeddings", given="A text"),
             name=spec.model,
             settings=_settings(spec.embedding),
-            retry=RetryPolicy(retries=spec.retries),
-            limits=ModelLimits(rpm=limits.rpm, tpm=limits.tpm, concurrent=limits.concurrent),
+            **_manners(spec),
             clock=self._clock,
         )
+
+    def _build_reranker(self, spec: ModelSpec) -> Reranker:
+        from agentrt.models.rerank_server import RerankServer, RerankSettings
+
+        return RerankServer(
+            self._upstream(spec, "/rerank", given="A passage"),
+            name=spec.name,
+            settings=msgspec.convert(msgspec.to_builtins(spec.rerank), RerankSettings),
+            **_manners(spec),
+            clock=self._clock,
+        )
+
+    def _upstream(self, spec: ModelSpec, path: str, *, given: str) -> Upstream:
+        from agentrt.models.upstream import Upstream
+
+        http = self._open_http()
+        return Upstream(http, path, **_place(spec), timeout_s=spec.timeout_s, given=given, clock=self._clock)
 
     def _open_http(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -211,6 +236,23 @@ def _settings(spec: EmbeddingSpec) -> EmbeddingSettings:
     from agentrt.models.embedding_server import EmbeddingSettings
 
     return msgspec.convert(msgspec.to_builtins(spec), EmbeddingSettings)
+
+
+class _Manners(TypedDict):
+    retry: RetryPolicy
+    limits: ModelLimits
+
+
+def _manners(spec: ModelSpec) -> _Manners:
+    """How a model wants to be asked."""
+    from agentrt.models.limits import ModelLimits
+    from agentrt.models.retry import RetryPolicy
+
+    limits = spec.limits
+    return {
+        "retry": RetryPolicy(retries=spec.retries),
+        "limits": ModelLimits(rpm=limits.rpm, tpm=limits.tpm, concurrent=limits.concurrent),
+    }
 
 
 class _Place(TypedDict):

@@ -65,12 +65,13 @@ class Performers:
         self._adopted: dict[str, Agent] = {}
         self.contexts: dict[str, object] = {}
 
-    def adopt(self, agent: Agent) -> bool:
-        """Let an Agent's model and tools serve its runs. False: they do already."""
-        if self._adopted.get(agent.spec.assistant_id) is agent:
-            return False
+    def has(self, agent: Agent) -> bool:
+        """Whether the Agent's model and tools serve its runs."""
+        return self._adopted.get(agent.spec.assistant_id) is agent
+
+    def adopt(self, agent: Agent) -> None:
+        """Let them do it."""
         self._adopted[agent.spec.assistant_id] = agent
-        return True
 
     def give_context(self, run_id: str, value: object) -> None:
         """What the tools of one run get as `Context.value`."""

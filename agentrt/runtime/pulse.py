@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -21,6 +22,9 @@ from agentrt.store.workers import WorkerProcess, list_workers
 
 _FRESH_S = 1.0
 _LONGEST_S = 2.0
+_REST_AFTER_COUNTING = 20
+"""Files are counted again after so many times as long as counting them took: however many there are, and whoever asks
+how often, that is a twentieth of one processor at most."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +83,19 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     folders: list[FolderPulse] = []
 
 
-def read_pulse(tx: Tx, *, now: float, lease_s: float, embedding: str | None = None) -> Pulse:
+class FileCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be counted file by file; see Pulse."""
+
+    vectors: EmbeddingProgress | None = None
+    folders: list[FolderPulse] = []
+
+
+def read_pulse(
+    tx: Tx, *, now: float, lease_s: float, embedding: str | None = None, files: FileCounts | None = None
+) -> Pulse:
     """now: by the clock that the workers' signs of life go by. lease_s: after that long without one, a worker counts
     as dead; alone with its database, a process gives one every half minute only. embedding: the name of the vectors
-    that files shall have."""
+    that files shall have. files: what has been counted already; None = count now."""
     n_waiting, oldest_at = waiting_jobs(tx, now=now)
     driven = driven_jobs(tx)
     n_asked, n_held = count_resting_runs(tx)
@@ -95,8 +108,14 @@ def read_pulse(tx: Tx, *, now: float, lease_s: float, embedding: str | None = No
         held=n_held,
     )
     workers = [_state(worker, now, driving=driven[worker.id], silent_s=silent_s) for worker in list_workers(tx)]
+    files = files or count_files(tx, embedding)
+    return Pulse(queue=queue, workers=workers, vectors=files.vectors, folders=files.folders)
+
+
+def count_files(tx: Tx, embedding: str | None) -> FileCounts:
+    """embedding: as for read_pulse."""
     vectors = None if embedding is None else embedding_progress(tx, embedding)
-    return Pulse(queue=queue, workers=workers, vectors=vectors, folders=_folders(tx))
+    return FileCounts(vectors=vectors, folders=_folders(tx))
 
 
 def _folders(tx: Tx) -> list[FolderPulse]:
@@ -122,7 +141,8 @@ def shared_time(tx: Tx, clock: Clock) -> float:
 
 
 class PulseReader:
-    """The pulse for whoever asks often: read once a second at most, also when many ask at once."""
+    """The pulse for whoever asks often: read once a second at most, also when many ask at once; files are counted more
+    seldom when there are many."""
 
     def __init__(self, store: Store, clock: Clock, *, lease_s: float, embedding: str | None = None) -> None:
         self._store = store
@@ -131,21 +151,35 @@ class PulseReader:
         self._lease_s = lease_s
         self._lock = asyncio.Lock()
         self._last: tuple[float, Pulse] | None = None
+        self._files = FileCounts()
+        self._count_at = float("-inf")
 
     async def read(self) -> Pulse:
-        """At most a second old. Raises UnavailableError when the database does not answer soon."""
+        """At most a second old, but for the counts of files. Raises UnavailableError when the database does not answer
+        soon."""
         async with self._lock:
             asked_at = self._clock.monotonic()
             if self._last is not None and asked_at - self._last[0] < _FRESH_S:
                 return self._last[1]
-            read = partial(read_pulse, now=self._clock.now(), lease_s=self._lease_s, embedding=self._embedding)
             try:
+                await self._count()
                 async with asyncio.timeout(_LONGEST_S):
+                    read = partial(read_pulse, now=self._clock.now(), lease_s=self._lease_s, files=self._files)
                     pulse = await self._store.read(read)
             except (StoreError, SQLAlchemyError, TimeoutError) as error:
                 raise UnavailableError("The database does not answer.") from error
             self._last = (asked_at, pulse)
             return pulse
+
+    async def _count(self) -> None:
+        began = self._clock.monotonic()
+        if began < self._count_at:
+            return
+        with suppress(TimeoutError):  # then the last counts stand; whether the database answers, the next read tells
+            async with asyncio.timeout(_LONGEST_S):
+                self._files = await self._store.read_long(lambda tx: count_files(tx, self._embedding))
+        now = self._clock.monotonic()
+        self._count_at = now + (now - began) * _REST_AFTER_COUNTING
 
 
 def _state(worker: WorkerProcess, now: float, *, driving: int, silent_s: float) -> WorkerState:

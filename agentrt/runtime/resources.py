@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.engine.message import JsonObject, JsonValue
-from agentrt.errors import InvalidRequestError
+from agentrt.errors import InvalidRequestError, NotFoundError
 from agentrt.runtime.requests import Attachment, NewStoreFile, NewVectorStore
 from agentrt.runtime.vector_stores.ingest.queue import make_store, put_files
 from agentrt.runtime.vector_stores.stores import refuse_expired
 from agentrt.store.database import Tx
-from agentrt.store.files import find_file
-from agentrt.store.threads import Thread, update_thread
-from agentrt.store.vector_stores import find_vector_store, load_vector_store, touch_vector_stores
+from agentrt.store.files import hold_files
+from agentrt.store.threads import Thread, find_thread, update_thread
+from agentrt.store.vector_stores import VectorStore, find_vector_store, hold_vector_store, touch_vector_stores
 
 THREAD_STORE_DAYS = 7
 """Stores that a thread's helper or attachment makes expire after so many days of rest."""
@@ -41,8 +41,7 @@ def resolve_resources(
     code = requested.get("code_interpreter")
     if isinstance(code, dict):
         file_ids = _strings(code.get("file_ids"))
-        for file_id in file_ids:
-            find_file(tx, project, file_id)
+        hold_files(tx, project, file_ids)
         kept["code_interpreter"] = {"file_ids": [*file_ids]}
     search = requested.get("file_search")
     if isinstance(search, dict):
@@ -66,17 +65,19 @@ def attach(tx: Tx, thread: Thread, attachments: Sequence[Attachment], *, dispatc
     """
     if not attachments:
         return
-    resources: JsonObject = dict(thread.tool_resources)
+    hold_files(tx, thread.project, [a.file_id for a in attachments if a.file_id is not None])
+    # What it was before we had the thread's lock may lack what another message has brought meanwhile.
+    before = find_thread(tx, thread.project, thread.id).tool_resources
+    resources: JsonObject = dict(before)
     for i, attachment in enumerate(attachments):
         if attachment.file_id is None:
             continue
-        find_file(tx, thread.project, attachment.file_id)
         if "code_interpreter" in attachment.tools:
             _add_code_file(resources, attachment.file_id, param=f"attachments[{i}]")
         if "file_search" in attachment.tools:
             _add_search_file(tx, thread, resources, attachment.file_id, dispatcher=dispatcher, now=now)
-    if resources != thread.tool_resources:
-        thread.tool_resources = resources
+    thread.tool_resources = resources
+    if resources != before:
         update_thread(tx, thread.id, {"tool_resources": resources})
 
 
@@ -108,8 +109,7 @@ def _add_search_file(
 ) -> None:
     search = resources.get("file_search")
     store_ids = _strings(search.get("vector_store_ids") if isinstance(search, dict) else None)
-    # A store that somebody has deleted since is still named there.
-    store = load_vector_store(tx, store_ids[0]) if store_ids else None
+    store = _held_store(tx, thread.project, store_ids[0]) if store_ids else None
     if store is not None:
         refuse_expired(store, now=now)  # the run would fail, and nobody would ever find the file
         put_files(tx, dispatcher, store, [NewStoreFile(file_id)], now=now)
@@ -117,6 +117,14 @@ def _add_search_file(
     new = NewVectorStore(file_ids=(file_id,), expires_after_days=THREAD_STORE_DAYS)
     made = make_store(tx, dispatcher, thread.project, new, now=now)
     resources["file_search"] = {"vector_store_ids": [made.id]}
+
+
+def _held_store(tx: Tx, project: str, store_id: str) -> VectorStore | None:
+    """None when somebody has deleted it since it was named."""
+    try:
+        return hold_vector_store(tx, project, store_id)
+    except NotFoundError:
+        return None
 
 
 def _new_store(helper: JsonObject, *, expires_after_days: int | None) -> NewVectorStore:

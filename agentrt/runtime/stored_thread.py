@@ -7,13 +7,14 @@ from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from agentrt.engine.events import Event, RunCreated
+from agentrt.engine.events import CallReturned, Event, RunCreated
 from agentrt.engine.fold import apply, fold
-from agentrt.engine.message import Message, Role
+from agentrt.engine.message import Message, Role, SearchShown
 from agentrt.engine.run import Run
 from agentrt.errors import InvalidRequestError
 from agentrt.ids import new_id
-from agentrt.runtime.agent import Agent, Conversation, Result
+from agentrt.runtime.agent import Agent
+from agentrt.runtime.conversation import Conversation, Result
 from agentrt.runtime.feed import Place
 from agentrt.runtime.requests import NewMessage, NewRun
 from agentrt.runtime.runs import Runs
@@ -102,6 +103,7 @@ class StoredStream:
         self._thread = thread
         self._started = started
         self._run = run
+        self._searches: list[SearchShown] = []
         self._events = self._follow()
 
     @property
@@ -109,7 +111,7 @@ class StoredStream:
         """What the run has come to so far; final when the iteration is over."""
         if self._run is None:
             raise InvalidRequestError("The run has not begun: iterate over the stream first.")
-        return Result(self._run, Conversation(self._run.turns), thread=self._thread)
+        return Result(self._run, Conversation(self._run.turns), thread=self._thread, searches=[*self._searches])
 
     def __aiter__(self) -> AsyncGenerator[Event, None]:
         return self._events
@@ -133,4 +135,6 @@ class StoredStream:
                         self._run = fold([event])
                     elif self._run is not None:
                         self._run = apply(self._run, event)
+                    if isinstance(event, CallReturned) and isinstance(event.result.shown, SearchShown):
+                        self._searches.append(event.result.shown)
                     yield event

@@ -25,7 +25,7 @@ class RefusedHostError(Exception):
 
 
 class AllowedHosts:
-    """The list. An entry is `pypi.org`, `*.example.com` (any name below, not itself), or either with `:8080`.
+    """The list. An entry is `example.com`, `*.example.com` (any name below, not itself), or either with `:8080`.
 
     Without a port, 80 and 443 are meant. may_reach: which addresses are fine.
     """

@@ -42,6 +42,7 @@ _MODULES: Final = (
     "agentrt_relay",
     "agentrt_display",
     "agentrt_usage",
+    "agentrt_control",
     "agentrt_worker",
     "agentrt_lineage",
     "agentrt_call",

@@ -61,6 +61,7 @@ _insert = Statement(_table.insert())
 _of_project: Where = (_table.c.project == bindparam("project"),)
 _of_purpose: Where = (*_of_project, _table.c.purpose == bindparam("purpose"))
 _by_id = Statement(select(_table).where(_table.c.id == bindparam("id")))
+_to_delete = Statement(select(_table).where(_table.c.id == bindparam("id")).with_for_update())
 _delete = Statement(delete(_table).where(_table.c.id == bindparam("id")))
 _expired = Statement(
     select(_table).where(_table.c.expires_at <= bindparam("now")).order_by(_table.c.expires_at).limit(100)
@@ -105,22 +106,39 @@ def load_file(tx: Tx, file_id: str) -> File | None:
     return fetch_one(tx, _by_id, File, {"id": file_id})
 
 
-def check_files(tx: Tx, project: str, file_ids: Sequence[str]) -> None:
-    """Raises NotFoundError for the first one that the project does not have."""
-    known = existing_files(tx, project, file_ids)
+def find_file_to_delete(tx: Tx, project: str, file_id: str) -> File:
+    """As find_file. From now on nobody can name the file, and whoever has named it before has committed."""
+    return fetch_owned(tx, _to_delete, File, file_id, kind="file", project=project)
+
+
+def hold_files(tx: Tx, project: str, file_ids: Sequence[str]) -> None:
+    """Let files stay until the transaction ends, which is about to name them.
+
+    Whoever names a file, in whatever table, has to call this first: it waits for one who is deleting the file at this
+    moment, and one who wants to delete it afterwards waits for us. Raises NotFoundError for the first file that the
+    project does not have.
+    """
+    held = hold_those_there(tx, project, file_ids)
     for file_id in file_ids:
-        if file_id not in known:
+        if file_id not in held:
             raise NotFoundError("file", file_id)
 
 
-def existing_files(tx: Tx, project: str, file_ids: Sequence[str]) -> set[str]:
-    """Those that the project has."""
-    known: set[str] = set()
-    for at in range(0, len(file_ids), _LOOKED_UP_AT_ONCE):
-        some = file_ids[at : at + _LOOKED_UP_AT_ONCE]
-        query = select(_table.c.id).where(_table.c.project == project, _table.c.id.in_(some))
-        known.update(tx.conn.execute(query).scalars())
-    return known
+def hold_those_there(tx: Tx, project: str, file_ids: Sequence[str]) -> set[str]:
+    """As hold_files, for those of them that the project has."""
+    ordered = sorted(set(file_ids))  # in one order for all, so that no two transactions wait for each other
+    held: set[str] = set()
+    for at in range(0, len(ordered), _LOOKED_UP_AT_ONCE):
+        some = ordered[at : at + _LOOKED_UP_AT_ONCE]
+        # What a foreign key takes too: it stands in nobody's way but a deletion's.
+        query = (
+            select(_table.c.id)
+            .where(_table.c.project == project, _table.c.id.in_(some))
+            .order_by(_table.c.id)
+            .with_for_update(read=True, key_share=True)
+        )
+        held.update(tx.conn.execute(query).scalars())
+    return held
 
 
 def list_files(tx: Tx, project: str, query: PageQuery, *, purpose: str | None = None) -> Page[File]:

@@ -6,18 +6,16 @@ itself, the server is asked what became of the transaction (agentrt/store/commit
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agentrt.clock import Clock
-from agentrt.errors import StoreError
 from agentrt.store.commit_markers import (
     MarkerGoneError,
     begin_with_mark,
@@ -25,18 +23,18 @@ from agentrt.store.commit_markers import (
     insert_marker,
     last_commit,
 )
-from agentrt.store.database import Tx, wait_out
-from agentrt.store.postgres_connect import CONNECTION_LIFETIME_S, connect_engine
-from agentrt.store.postgres_errors import is_fatal, is_passing, sqlstate, store_error
+from agentrt.store.database import Tx
+from agentrt.store.postgres_connect import CONNECTION_LIFETIME_S
+from agentrt.store.postgres_errors import is_passing, sqlstate
+from agentrt.store.postgres_pool import PostgresPool, transaction
+from agentrt.store.postgres_reader import PostgresReader
 
 T = TypeVar("T")
 
-_GIVE_UP_AFTER_S = 30.0
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 2.0
+_LONG_READS_AT_ONCE = 2
+"""While one waits for the server, another one computes. Each is one more of the server's connections."""
 
 _MARKER = "agentrt commit marker"
-_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class _UnsureError(Exception):
@@ -54,28 +52,25 @@ class _UnsureError(Exception):
 
 
 class PostgresStore:
-    """A Store on a PostgreSQL database, which any number of processes share. url: `postgresql://user@host/name`."""
+    """A Store on a PostgreSQL database, which any number of processes share. url: `postgresql://user@host/name`.
+
+    pool_size: how many connections it has at most, without the two for long reads.
+    """
 
     is_shared = True
 
     def __init__(self, url: str, *, clock: Clock, pool_size: int = 10) -> None:
-        self._url = url
-        self._clock = clock
-        self._engine = connect_engine(url, pool_size=pool_size, has_timeout=True, begins_by_itself=False)
-        self._slots = asyncio.Semaphore(pool_size)
+        self._pool = PostgresPool(url, clock=clock, size=pool_size)
+        self._long_reader = PostgresReader(partial(PostgresPool, url, clock=clock, size=_LONG_READS_AT_ONCE))
         self._numbers = itertools.count(1)
-        self._is_closed = False
-        self._n_busy = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """See Store.write. While the server is away, waits for it up to 30 s."""
-        with self._busy():
-            give_up_at = self._clock.monotonic() + _GIVE_UP_AFTER_S
+        with self._pool.busy():
+            give_up_at = self._pool.give_up_at()
             while True:
                 try:
-                    return await self._retry(lambda: self._write_once(fn), give_up_at)
+                    return await self._pool.retry(lambda: self._write_once(fn), give_up_at)
                 except _UnsureError as unsure:
                     if await self._was_committed(unsure, give_up_at):
                         unsure.tx.committed()
@@ -84,64 +79,20 @@ class PostgresStore:
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """See Store.read. While the server is away, waits for it up to 30 s."""
-        with self._busy():
-            give_up_at = self._clock.monotonic() + _GIVE_UP_AFTER_S
-            return await self._retry(lambda: self._read_once(fn), give_up_at)
+        return await self._pool.read(fn)
 
     async def read_long(self, fn: Callable[[Tx], T]) -> T:
-        """See Store.read_long. The driver belongs to the event loop: only the server's part is elsewhere."""
-        return await self.read(fn)
+        """See Store.read_long. In a thread; while the server is away, waits for it up to 30 s."""
+        with self._pool.busy():
+            return await self._long_reader.read(fn)
 
     async def close(self) -> None:
         """See Store.close."""
-        self._is_closed = True
-        await self._idle.wait()
-        await self._engine.dispose()
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        if self._is_closed:
-            raise StoreError("The database is closed.")
-        self._n_busy += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._n_busy -= 1
-            if not self._n_busy:
-                self._idle.set()
-
-    async def _retry(self, attempt: Callable[[], Coroutine[Any, Any, T]], give_up_at: float) -> T:
-        """Attempt until it works or raises what does not pass. Raises StoreError when the time is up."""
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                async with asyncio.timeout(_GIVE_UP_AFTER_S):
-                    await self._slots.acquire()
-                try:
-                    return await _to_its_end(attempt())
-                finally:
-                    self._slots.release()
-            except Exception as error:
-                if not is_passing(error):
-                    if is_fatal(error):
-                        raise store_error(error, self._url) from error
-                    raise
-                if self._clock.monotonic() + pause_s > give_up_at:
-                    raise store_error(error, self._url) from error
-            await self._clock.sleep(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-
-    async def _read_once(self, fn: Callable[[Tx], T]) -> T:
-        async with _connection(self._engine) as conn:
-            async with _transaction(conn) as raw:
-                await raw.execute(_BEGIN_READ)
-                value = await conn.run_sync(lambda sync_conn: fn(Tx(sync_conn)))
-                await raw.execute("COMMIT")
-            return value
+        await self._pool.close()
+        await self._long_reader.close()
 
     async def _write_once(self, fn: Callable[[Tx], T]) -> T:
-        async with _connection(self._engine) as conn:
+        async with self._pool.connection() as conn:
             try:
                 return await _transact(conn, fn, await self._marker_of(conn), next(self._numbers))
             except MarkerGoneError:
@@ -167,22 +118,10 @@ class PostgresStore:
         """Raises StoreError if the server does not say in time."""
 
         async def ask() -> int | None:
-            async with _connection(self._engine) as conn:
+            async with self._pool.connection() as conn:
                 return await conn.run_sync(lambda sync_conn: last_commit(Tx(sync_conn), unsure.marker_id))
 
-        return await self._retry(ask, give_up_at) == unsure.n
-
-
-@asynccontextmanager
-async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of the pool; it does not go back there after an error that a new one would not have."""
-    async with engine.connect() as conn:
-        try:
-            yield conn
-        except Exception as error:
-            if is_passing(error) and not sqlstate(error).startswith("40"):
-                await conn.invalidate()
-            raise
+        return await self._pool.retry(ask, give_up_at) == unsure.n
 
 
 async def _transact(conn: AsyncConnection, fn: Callable[[Tx], T], marker_id: str, n: int) -> T:
@@ -192,7 +131,7 @@ async def _transact(conn: AsyncConnection, fn: Callable[[Tx], T], marker_id: str
         tx = Tx(sync_conn)
         return tx, fn(tx)
 
-    async with _transaction(conn) as raw:
+    async with transaction(conn) as raw:
         await begin_with_mark(raw, marker_id, n)
         tx, value = await conn.run_sync(call)
         try:
@@ -203,34 +142,3 @@ async def _transact(conn: AsyncConnection, fn: Callable[[Tx], T], marker_id: str
             raise
     tx.committed()
     return value
-
-
-@asynccontextmanager
-async def _transaction(conn: AsyncConnection) -> AsyncIterator[Any]:
-    """The driver's own connection, on which our caller says BEGIN and COMMIT: what stands between it and us would cost
-    as much again. Rolled back on error."""
-    raw: Any = (await conn.get_raw_connection()).driver_connection
-    try:
-        yield raw
-    except BaseException:
-        try:
-            await raw.execute("ROLLBACK")
-        except Exception:
-            raw.terminate()  # it must not go back to the pool in a transaction
-        raise
-
-
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await it; when we are cancelled, wait for its end before we say so. The task does not outlive this call.
-
-    A commit that is cancelled may happen all the same, and the driver takes a connection whose BEGIN or ROLLBACK was
-    cancelled for one without a transaction (a test finds such connections, left "idle in transaction").
-    """
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await wait_out(task)
-        if not task.cancelled():
-            task.exception()  # looked at, or asyncio logs that nobody did: the caller does not want to know any more
-        raise

@@ -19,12 +19,14 @@ from typing import Final, TypeAlias
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     LargeBinary,
     MetaData,
     String,
     Table,
+    any_,
     bindparam,
     column,
     delete,
@@ -65,7 +67,10 @@ _posting = Table(
 _insert = Statement(_posting.insert())
 _delete = Statement(delete(_posting).where(_posting.c.part >= bindparam("first"), _posting.c.part <= bindparam("last")))
 _find = Statement(
-    select(_posting.c.data).where(_posting.c.index_key == bindparam("index_key"), _posting.c.term == bindparam("term"))
+    select(_posting.c.term, _posting.c.data).where(
+        _posting.c.index_key == bindparam("index_key"),
+        _posting.c.term == any_(bindparam("terms", type_=ARRAY(String))),
+    )
 )
 
 
@@ -100,20 +105,15 @@ def insert_terms(tx: Tx, index_key: int, segments: Sequence[SegmentTerms]) -> No
         )
 
 
-def find_postings(tx: Tx, index_key: int, term: str) -> Postings:
-    """Where a term is in a store."""
+def find_postings(tx: Tx, index_key: int, terms: Sequence[str]) -> dict[str, Postings]:
+    """Where each of some terms is in a store; terms that are nowhere may be missing."""
     if tx.conn.dialect.name == "sqlite":
-        found = []
-        for level in LEVELS:
-            name = f'"{_prefix(index_key)}{term}{f"^{level}" if level > 1 else ""}"'
-            rows = _fts_match.rows(tx, {"query": name})
-            if rows:
-                found.append((level, [row[0] for row in rows]))
-        return found
-    merged: dict[int, list[int]] = {}
-    for (data,) in _find.rows(tx, {"index_key": index_key, "term": term}):
-        _unpack(data, merged)
-    return list(merged.items())
+        return {term: _find_in_fts(tx, f"{_prefix(index_key)}{term}") for term in terms}
+    merged: defaultdict[str, dict[int, list[int]]] = defaultdict(dict)
+    if terms:
+        for term, data in _find.rows(tx, {"index_key": index_key, "terms": list(terms)}):
+            _unpack(data, merged[term])
+    return {term: list(by_count.items()) for term, by_count in merged.items()}
 
 
 def merge_terms(tx: Tx) -> bool:
@@ -137,6 +137,15 @@ def delete_terms(tx: Tx, segment_ids: Sequence[int]) -> None:
         _fts_delete.run_many(tx, [{"id": segment} for segment in segment_ids])
     else:
         _delete.run(tx, {"first": segment_ids[0], "last": segment_ids[-1]})
+
+
+def _find_in_fts(tx: Tx, name: str) -> Postings:
+    found = []
+    for level in LEVELS:
+        rows = _fts_match.rows(tx, {"query": f'"{name}^{level}"' if level > 1 else f'"{name}"'})
+        if rows:
+            found.append((level, [row[0] for row in rows]))
+    return found
 
 
 def _prefix(index_key: int) -> str:

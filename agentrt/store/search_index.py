@@ -41,10 +41,15 @@ _attributes = table_of(FileAttributeTable)
 _vectors = table_of(SegmentVectorTable)
 _store_files = table_of(VectorStoreFileTable)
 
-_find_index = Statement(
-    select(_indexes.c.key, _indexes.c.version, _indexes.c.n_chunks, _indexes.c.n_terms, _indexes.c.vector_model).where(
-        _indexes.c.store_id == bindparam("store_id")
+_key_of_index = Statement(select(_indexes.c.key).where(_indexes.c.store_id == bindparam("store_id")))
+# A row for each hidden file, or one without.
+_stats = Statement(
+    select(
+        *(_indexes.c.key, _indexes.c.version, _indexes.c.n_chunks, _indexes.c.n_terms, _indexes.c.vector_model),
+        _indexed.c.key.label("hidden"),
     )
+    .select_from(_indexes.outerjoin(_indexed, (_indexed.c.index_key == _indexes.c.key) & _indexed.c.file_id.is_(None)))
+    .where(_indexes.c.store_id == bindparam("store_id"))
 )
 _NEW_INDEX: Final[dict[str, BindParameter[Any]]] = {
     name: bindparam(name) for name in ("store_id", "version", "n_chunks", "n_terms")
@@ -99,14 +104,12 @@ _key_of = Statement(select(_indexed.c.key, _indexed.c.index_key).where(_of_store
 _insert_segments = Statement(_segments.insert())
 _insert_attributes = Statement(_attributes.insert())
 _delete_attributes = Statement(delete(_attributes).where(_attributes.c.file_key == bindparam("file_key")))
-_hidden = Statement(
-    select(_indexed.c.key).where(_indexed.c.index_key == bindparam("index_key"), _indexed.c.file_id.is_(None))
-)
-_first_language = Statement(
-    select(func.min(_indexed.c.language)).where(
-        _indexed.c.index_key == bindparam("index_key"), _indexed.c.language >= bindparam("from")
-    )
-)
+# Each language once, by jumping over the index: there may be a million files, and there are twenty languages.
+_of_index = _indexed.c.index_key == bindparam("index_key")
+_found = select(func.min(_indexed.c.language).label("language")).where(_of_index).cte("found", recursive=True)
+_next_language = select(func.min(_indexed.c.language)).where(_of_index, _indexed.c.language > _found.c.language)
+_found = _found.union_all(select(_next_language.scalar_subquery()).where(_found.c.language.is_not(None)))
+_languages = Statement(select(_found.c.language).where(_found.c.language.is_not(None)))
 _is_garbage = and_(
     _indexed.c.file_id.is_(None),
     func.coalesce(_indexed.c.staged_at, 0) <= bindparam("staged_until", type_=BigInteger),
@@ -158,22 +161,24 @@ class IndexedSegment(msgspec.Struct, frozen=True):
 
 def open_index(tx: Tx, store_id: str) -> int:
     """The key of a vector store's index; made when it has none."""
-    found = _find_index.first(tx, {"store_id": store_id})
+    found = _key_of_index.first(tx, {"store_id": store_id})
     if found is None:
         # Another process that indexes its first file at this moment may have been faster.
         _make_index(tx.conn.dialect.name).run(tx, {"store_id": store_id, "version": 0, "n_chunks": 0, "n_terms": 0})
-        found = _find_index.first(tx, {"store_id": store_id})
+        found = _key_of_index.first(tx, {"store_id": store_id})
         assert found is not None
     return int(found[0])
 
 
 def read_stats(tx: Tx, store_id: str) -> IndexStats | None:
     """None for a store that nothing has been indexed in."""
-    found = _find_index.first(tx, {"store_id": store_id})
-    if found is None:
+    rows = _stats.rows(tx, {"store_id": store_id})
+    if not rows:
         return None
-    hidden = frozenset(row[0] for row in _hidden.rows(tx, {"index_key": found[0]}))
-    return IndexStats(found[0], found[1], found[2], found[3], _languages(tx, found[0]), hidden, found[4])
+    index_key, version, n_chunks, n_terms, vector_model, _ = rows[0]
+    languages = tuple(row[0] for row in _languages.rows(tx, {"index_key": index_key}))
+    hidden = frozenset(row[5] for row in rows if row[5] is not None)
+    return IndexStats(index_key, version, n_chunks, n_terms, languages, hidden, vector_model)
 
 
 def stage_file(tx: Tx, index_key: int, *, now: int) -> int:
@@ -279,16 +284,6 @@ def _make_index(dialect: str) -> Statement:
     from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
     return Statement(postgres_insert(_indexes).values(**_NEW_INDEX).on_conflict_do_nothing())
-
-
-def _languages(tx: Tx, index_key: int) -> tuple[str, ...]:
-    """Each once, by jumping over the index: there may be a million files, and there are twenty languages."""
-    found: list[str] = []
-    place = ""
-    while (row := _first_language.first(tx, {"index_key": index_key, "from": place})) and row[0] is not None:
-        found.append(row[0])
-        place = f"{row[0]}!"  # behind it, and before every longer name
-    return tuple(found)
 
 
 def _write_attributes(tx: Tx, file_key: int, index_key: int, attributes: Mapping[str, Any]) -> None:

@@ -77,6 +77,12 @@ def chunks_of_segments(segments: NDArray[np.int64]) -> tuple[NDArray[np.int64], 
     return chunks, chunks + (segments >> _SEGMENT_SHIFT & 1)
 
 
+def chunks_of_segment(segment: int) -> tuple[int, ...]:
+    """The ids of the chunks that a segment is in: one, or two when it is shared."""
+    chunk = segment >> _SEGMENT_SHIFT + 1
+    return (chunk, chunk + 1) if segment & _ODD_SEGMENT else (chunk,)
+
+
 def is_shared(segment: int) -> bool:
     """Whether a segment is in two chunks."""
     return bool(segment & _ODD_SEGMENT)

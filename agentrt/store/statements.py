@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import JSON, Boolean, Delete, Dialect, Insert, Select, String, TypeDecorator, Update
+from sqlalchemy import JSON, Boolean, CompoundSelect, Delete, Dialect, Insert, Select, String, TypeDecorator, Update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from agentrt.errors import InvalidRequestError
 from agentrt.store.database import Tx
 
-Clause: TypeAlias = Select[Any] | Insert | Update | Delete
+Clause: TypeAlias = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete
 Convert: TypeAlias = Callable[[Any], Any]
 Converts: TypeAlias = tuple[tuple[int, Convert], ...]
 """Which places of a row or of a list of parameters are converted, and how."""

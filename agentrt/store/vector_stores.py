@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, bindparam, delete, or_, select, text, update
 from sqlmodel import Field
 
+from agentrt.errors import NotFoundError
 from agentrt.store.database import ID_COLUMN, JSON_COLUMN, Record, Tx
 from agentrt.store.pages import Page, PageQuery, Where, fetch_page, listing
 from agentrt.store.records import fetch_all, fetch_one, fetch_owned, insert_records, table_of, update_row
@@ -60,6 +61,7 @@ _stores = table_of(VectorStoreTable)
 _insert = Statement(_stores.insert())
 _delete = Statement(delete(_stores).where(_stores.c.id == bindparam("id")))
 _by_id = Statement(select(_stores).where(_stores.c.id == bindparam("id")))
+_held = Statement(select(_stores).where(_stores.c.id == bindparam("id")).with_for_update(read=True, key_share=True))
 _expiry = _stores.c.last_active_at + _stores.c.expires_after_days * _DAY_S
 _touch = Statement(
     update(_stores)
@@ -110,6 +112,20 @@ def expiry_of(last_active_at: int, expires_after_days: int | None) -> int | None
 def find_vector_store(tx: Tx, project: str, store_id: str) -> VectorStore:
     """Raises NotFoundError."""
     return fetch_owned(tx, _by_id, VectorStore, store_id, kind="vector_store", project=project)
+
+
+def find_store_of_run(tx: Tx, project: str, store_id: str) -> VectorStore:
+    """As find_vector_store, and whichever project's that agents.toml declares: its agents are there in every project,
+    and search what they name there. Only they can have named it: everybody else is refused when he does."""
+    store = load_vector_store(tx, store_id)
+    if store is None or (store.project != project and store.origin != DECLARED):
+        raise NotFoundError("vector_store", store_id)
+    return store
+
+
+def hold_vector_store(tx: Tx, project: str, store_id: str) -> VectorStore:
+    """As find_vector_store, and the store stays until the transaction ends, which is about to put files into it."""
+    return fetch_owned(tx, _held, VectorStore, store_id, kind="vector_store", project=project)
 
 
 def load_vector_store(tx: Tx, store_id: str) -> VectorStore | None:

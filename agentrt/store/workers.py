@@ -11,7 +11,10 @@ from agentrt.store.statements import Statement
 
 
 class WorkerProcess(Record):
-    """role: `all`, `api` or `worker`. seen_at: its last beat, by the leases' clock. url: where it answers HTTP."""
+    """role: `all`, `api` or `worker`. seen_at: its last beat, by the leases' clock. url: where it answers HTTP.
+
+    embedding: the name of the vectors that it gives files; None when it gives none, or is of an older release.
+    """
 
     id: str = Field(primary_key=True, sa_type=ID_COLUMN)
     role: str
@@ -22,6 +25,7 @@ class WorkerProcess(Record):
     started_at: int = Field(sa_type=BigInteger)
     seen_at: float = 0.0
     n_driving: int = 0
+    embedding: str | None = None
 
 
 class WorkerTable(WorkerProcess, table=True):
@@ -46,6 +50,20 @@ def beat_worker(tx: Tx, worker: WorkerProcess) -> None:
 def list_workers(tx: Tx) -> list[WorkerProcess]:
     """All of them, also those that have fallen silent, the oldest first. There are few."""
     return sorted(fetch_all(tx, _all, WorkerProcess, {}), key=lambda worker: (worker.started_at, worker.id))
+
+
+def is_embedding_in_force(tx: Tx, embedding: str | None, *, now: float, lease_s: float) -> bool:
+    """Whether files shall have these vectors: those of the process that was started last, of all that drive jobs.
+
+    While processes with two configurations run side by side, only one of them may change what is there, or they would
+    do so in turns for ever. When the newest one ends, the one before it counts again.
+    """
+    says = [
+        worker.embedding
+        for worker in list_workers(tx)
+        if worker.embedding is not None and worker.role != "api" and worker.seen_at >= now - lease_s
+    ]
+    return not says or says[-1] == embedding
 
 
 def forget_worker(tx: Tx, worker_id: str) -> None:

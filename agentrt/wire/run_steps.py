@@ -102,15 +102,17 @@ class ReadCandidate(JudgedPassage):
 
 
 class SearchAccount(TypedDict):
-    """How a search came to its results. candidates: the best of total_candidates. vector_model: null for words only.
-
-    tokens: about how many the model read, of budget_tokens.
+    """How a search came to its results. candidates: the best of total_candidates. tokens: about how many the model
+    read, of budget_tokens. The models and what kept them from their work are as in SearchExplanation.
     """
 
     queries: list[str]
     tokens: int
     budget_tokens: int
     vector_model: str | None
+    why_no_vectors: str | None
+    rerank_model: str | None
+    why_not_reranked: str | None
     total_candidates: int
     candidates: list[ReadCandidate]
 

@@ -62,7 +62,16 @@ Attributes = Annotated[
     few_pairs(_MAX_ATTRIBUTES),
 ]
 FileId = Annotated[str, Field(min_length=1, max_length=256)]
-Query = Annotated[str, Field(max_length=_MAX_QUERY)]
+
+
+def _says_something(text: str) -> str:
+    # The contract's schema lets an empty one through. It would find nothing, and cost the embedding model a call.
+    if not text.strip():
+        raise refusal("a query must have more in it than white space.")
+    return text
+
+
+Query = Annotated[str, Field(max_length=_MAX_QUERY), AfterValidator(_says_something)]
 
 
 class ExpirationRequest(Body):
@@ -309,10 +318,15 @@ class SearchCandidate(JudgedPassage):
 
 
 class SearchExplanation(TypedDict):
-    """vector_model: whose vectors were compared; null: words only. why_no_vectors: what kept a store's from it."""
+    """vector_model: whose vectors were compared; null: words only. why_no_vectors: what kept a store's from it.
+
+    rerank_model: whose scores count in the end; null: no reranker's. why_not_reranked: what kept it from judging.
+    """
 
     vector_model: str | None
     why_no_vectors: str | None
+    rerank_model: str | None
+    why_not_reranked: str | None
     candidates: list[SearchCandidate]
 
 

@@ -17,11 +17,13 @@ import struct
 from collections.abc import Callable
 from time import monotonic, sleep
 
-from agentrt_frames import BadFrame, Frame, FrameReader
+from agentrt_control import Control
+from agentrt_frames import BadFrame, Frame, FrameReader, clean
 from agentrt_processes import Death, kill_all_but, max_processes, n_processes, reap, show
 from agentrt_worker import Worker
 
 _READ_BYTES = 1 << 16
+_MAX_PIPE_BYTES = 1 << 20  # that the code can have Linux make of one
 _MAX_LINE_BYTES = 1 << 20
 _COPY_S = 5.0
 _LATE_COPY_S = 1.0
@@ -29,6 +31,7 @@ _AFTER_ANSWER_S = 0.003
 _HANG_UP_S = 0.2
 _NICENESS = 10
 _CROWD = 32
+_RECEIPT_CHARS = 20
 _TELL_S = 1.0  # it reads as soon as it runs; who does not is broken
 _NEVER = float("inf")
 _PEER_CREDENTIALS = struct.Struct("3i")
@@ -174,10 +177,10 @@ class Lineage:
         return frames, bool(data)
 
     def read_outputs(self, *, everything: bool) -> list[tuple[str, bytes]]:
-        """What was printed: one piece of each pipe, or all that is there."""
+        """What was printed: one piece of each pipe, or all that stood there, and not what is written meanwhile."""
         pieces = []
         for fd, name in list(self._outputs.items()):
-            while True:
+            for _ in range(_MAX_PIPE_BYTES // _READ_BYTES if everything else 1):
                 try:
                     data = os.read(fd, _READ_BYTES)
                 except BlockingIOError:
@@ -188,9 +191,16 @@ class Lineage:
                     del self._outputs[fd]
                     break
                 pieces.append((name, data))
-                if not everything:
-                    break
         return pieces
+
+    def confirm(self, display: Frame) -> None:
+        """Send the receipt that the worker waits for. It is lost on one that does not take it: no harm to others."""
+        receipt = clean(display.get("receipt"), _RECEIPT_CHARS)
+        if self._births is not None:
+            try:
+                self._births.send(receipt.encode("utf-8"))
+            except OSError:
+                return
 
     def interrupt(self) -> None:
         """SIGINT to the worker and to the programs that it has started and waits for.
@@ -312,7 +322,7 @@ class Lineage:
         _enter(self._data)
         gc.collect()
         limits = (self._checkpoint_bytes, self._max_processes)
-        return Worker(control, births, (stdout, stderr), self._begun, limits)
+        return Worker(Control(control, births), (stdout, stderr), self._begun, limits)
 
 
 def _pids(*processes: Process | None) -> set[int]:

@@ -18,14 +18,13 @@ import mmap
 import os
 import resource
 import signal
-import socket
 import sys
 import traceback
 import types
 from json.encoder import encode_basestring_ascii as quote
 from time import monotonic
-from typing import Any
 
+from agentrt_control import Control
 from agentrt_display import Displays
 from agentrt_processes import set_oom_score
 from agentrt_usage import cpu_s, forget_peak, peak_bytes, rss_bytes
@@ -40,7 +39,6 @@ for _name, _module in {
     "os": os,
     "resource": resource,
     "signal": sys.modules["_signal"],
-    "socket": socket,
     "traceback": sys.modules["traceback"],
     "types": types,
 }.items():
@@ -59,21 +57,19 @@ _FOR_COPIES = 4
 class Worker:
     """The code's process.
 
-    control: frames from and to runner.py. births: where copies announce themselves there. outputs: pipes for fd 1
-    and 2. begun: shared with runner.py; its first byte says that the code of the present call has begun (a frame would
-    cost a task switch in every call). limits: bytes above which it is not copied; processes of the box, 0 = any.
+    control: the line to runner.py. outputs: pipes for fd 1 and 2. begun: shared with runner.py; its first byte says
+    that the code of the present call has begun (a frame would cost a task switch in every call). limits: bytes above
+    which it is not copied; processes of the box, 0 = any.
     """
 
     def __init__(
         self,
-        control: socket.socket,
-        births: socket.socket,
+        control: Control,
         outputs: tuple[int, int],
         begun: mmap.mmap,
         limits: tuple[int, int],
     ) -> None:
         self._control = control
-        self._births = births
         self._begun = begun
         self._outputs = outputs
         self._checkpoint_bytes, self._max_processes = limits
@@ -97,7 +93,7 @@ class Worker:
         self._reserve_processes(_FOR_COPIES)
         while True:
             # The order comes when the call's end has reached the host: the copy takes a while.
-            order = self._receive()["n"]
+            order = self._control.receive()["n"]
             # What the last call did to them is undone now, while nobody waits.
             self._restore_streams()
             self._reserve = self._reserve or bytes(_RESERVE_BYTES)
@@ -105,7 +101,7 @@ class Worker:
             self._freeze(order)
             self._warm_up()
             forget_peak()  # not in the call: it takes longer than a short one's code
-            frame = self._receive()
+            frame = self._control.receive()
             self._call(frame["code"], frame["n"])
 
     def _call(self, code: str, number: int) -> None:
@@ -117,7 +113,7 @@ class Worker:
         before, started = cpu_s(), monotonic()
         outcome = self._guarded(code)
         self._leave_if_forked()
-        self._send(_done(number, outcome, before, started))
+        self._control.send(_done(number, outcome, before, started))
 
     def _guarded(self, code: str) -> str:
         """Run the code so that an interrupt at any moment ends the call and nothing else."""
@@ -184,12 +180,14 @@ class Worker:
     def _send_display(self, mime: str, data: bytes) -> None:
         self._leave_if_forked()
         self._flush()
-        self._send(f'{{"t":"display","n":{self._number},"mime":{quote(mime)},"raw":{len(data)}}}', data)
+        self._control.display(self._number, mime, data)
 
     def _flush(self) -> None:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
+            except KeyboardInterrupt:
+                raise
             except BaseException:  # whatever the code put there
                 continue
 
@@ -217,11 +215,11 @@ class Worker:
             if not is_copy:
                 self._reserve_processes(_FOR_COPIES)
                 if not self._midwife:
-                    self._births.send(b"%d" % order)
+                    self._control.announce(order)
                 return
             self._leave_copy(order)
             self._reserve_processes(_FOR_COPIES)
-            order = self._receive()["n"]  # sleeps here; what comes wakes it up, and orders a new copy
+            order = self._control.receive()["n"]  # sleeps here; what comes wakes it up, and orders a new copy
             set_oom_score(1000)
 
     def _reserve_processes(self, n: int) -> None:
@@ -242,16 +240,10 @@ class Worker:
             os.setpgid(0, 0)
             self._pid = os.getpid()
             set_oom_score(500)  # a later victim than the worker that it is a copy of
-            ours, theirs = socket.socketpair()
-            # Not send_fds, which imports something: the code may have broken that.
-            descriptor = theirs.fileno().to_bytes(4, sys.byteorder)
-            self._births.sendmsg([b"%d" % order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)])
-            theirs.close()
-            self._control.close()
-            self._control = ours
+            self._control.begin_line_of_copy(order)
         except BaseException:  # no process or descriptor is left
             try:
-                self._births.send(b"%d" % order)
+                self._control.announce(order)
             finally:
                 os._exit(1)
 
@@ -265,9 +257,7 @@ class Worker:
 
     def _warm_up(self) -> None:
         """Do what each call does, while nobody waits: since the fork every page is copied when it is first written."""
-        try:
-            self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        if self._control.is_silent():
             self._dismiss_midwife()
             self._midwife = 0
             self._rehearse()
@@ -282,24 +272,6 @@ class Worker:
             _done(self._number, self._run("0\n0", "<rehearsal>"), before, started).encode("ascii")
         except BaseException:  # the code's doing: its next call will tell
             return
-
-    def _receive(self) -> dict[str, Any]:
-        """The next frame of runner.py, which is trusted: four bytes of length, then marshal."""
-        size = int.from_bytes(self._take(4), "big")
-        frame: dict[str, Any] = marshal.loads(self._take(size))
-        return frame
-
-    def _take(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            piece = self._control.recv(min(size - len(data), 1 << 20))
-            if not piece:
-                os._exit(0)
-            data += piece
-        return data
-
-    def _send(self, line: str, raw: bytes = b"") -> None:
-        self._control.sendall(line.encode("ascii") + b"\n" + raw)
 
 
 def _compiled(code: str, filename: str) -> tuple[types.CodeType | None, types.CodeType | None]:

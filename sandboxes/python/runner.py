@@ -212,12 +212,15 @@ class Supervisor:
 
     def _handle_worker(self, frame: Frame, raw: bytes) -> None:
         call, lineage, kind = self._active, self._lineage, frame["t"]
-        if call is None or lineage is None or not lineage.is_of_this_call(frame):
-            return
-        if kind == "display" and call.takes_display(raw):
-            call.output.flush()
-            self._send("display", raw, id=call.id, mime=clean(frame.get("mime"), 100))
-        elif kind == "done":
+        assert lineage is not None
+        if call is None or not lineage.is_of_this_call(frame):
+            call = None
+        if kind == "display":
+            if call is not None and call.takes_display(raw):
+                call.output.flush()
+                self._send("display", raw, id=call.id, mime=clean(frame.get("mime"), 100))
+            lineage.confirm(frame)  # whatever has become of it: the code goes on when this comes
+        elif kind == "done" and call is not None:
             self._finish(call, call.told_by_worker(frame))
             lineage.worker.cpu_ms += call.cpu_ms
             lineage.order_copy_soon()

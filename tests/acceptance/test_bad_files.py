@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -58,12 +59,14 @@ WORDS: Final = [
 ]
 
 
+@cache
 def long_pdf() -> bytes:
     """10,000 pages."""
     stream = b"BT /F1 11 Tf 72 720 Td (This page has a millipede) Tj ET"
     return pdf_of([stream], page_streams=[0] * 10_000)
 
 
+@cache
 def huge_docx() -> bytes:
     """A gigabyte in less than five megabytes."""
     out = BytesIO()
@@ -95,9 +98,15 @@ def bad_files() -> list[tuple[str, bytes, str, str]]:
     return found
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """A URL, empty for SQLite in the deployment's own folder."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres_url"))
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory from /proc")
-def test_bad_files_cost_only_themselves(deploy: Deploy, witnessed: Witnessed) -> None:
-    deployment = deploy()
+def test_bad_files_cost_only_themselves(deploy: Deploy, witnessed: Witnessed, database: str) -> None:
+    deployment = deploy(database=database)
     deployment.start()
     url = witnessed(deployment)
     bad = bad_files()

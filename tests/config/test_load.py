@@ -89,7 +89,7 @@ cpus = 2
 processes = 64
 disk = "100MB"
 timeout = "2m"
-network = ["pypi.org", "*.example.com:8080"]
+network = ["api.example.com", "*.example.com:8080"]
 environment = { TZ = "UTC" }
 runtime = "runsc"
 pool = { warm = 1, max = 3, ttl = 0, life = "1d" }

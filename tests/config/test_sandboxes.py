@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,7 +48,7 @@ def test_every_key_of_a_sandbox_means_something(project: ProjectFolder) -> None:
         timeout_s=120,
         idle_s=None,
         life_s=86400,
-        network=("pypi.org", "*.example.com:8080"),
+        network=("api.example.com", "*.example.com:8080"),
         environment={"TZ": Secret("UTC")},
         pool=1,
         max_sessions=3,
@@ -59,9 +61,35 @@ def test_a_preset_fills_in_what_the_table_does_not_say(project: ProjectFolder) -
     strict = project.load('[sandboxes.s]\npreset = "strict"\ncpus = 1\n').sandboxes["s"]
     assert strict.limits == SandboxLimits(memory_bytes=256 * MB, cpus=1.0, processes=32, disk_bytes=64 * MB)
     assert (strict.timeout_s, strict.idle_s) == (30, 900)
-    network = project.load('[sandboxes.s]\npreset = "network"\n').sandboxes["s"]
-    assert network.network == ("pypi.org", "files.pythonhosted.org")
-    assert project.load('[sandboxes.s]\npreset = "network"\nnetwork = "none"\n').sandboxes["s"].network == ()
+
+
+def test_the_preset_network_reaches_the_index_that_pip_asks(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = '[sandboxes.s]\npreset = "network"\n'
+    assert len(project.load(preset).sandboxes["s"].network) == 2  # by the word of the pip that is installed here
+    own = ("packages.example.com", "files.example.com")
+    pip = SimpleNamespace(PyPI=SimpleNamespace(netloc=own[0], file_storage_domain=own[1]))
+    monkeypatch.setitem(sys.modules, "pip._internal.models.index", pip)
+    assert project.load(preset).sandboxes["s"].network == own
+    assert project.load(preset + 'network = "none"\n').sandboxes["s"].network == ()
+    more = (
+        'environment = { PIP_EXTRA_INDEX_URL = "https://a.example.com/simple file:///here http://b.example.com:81" }\n'
+    )
+    assert project.load(preset + more).sandboxes["s"].network == (*own, "a.example.com", "b.example.com:81")
+    other = 'environment = { PIP_INDEX_URL = "https://user:key@mirror.example.com/simple" }\n'
+    assert project.load(preset + other).sandboxes["s"].network == ("mirror.example.com",)
+
+
+def test_where_no_pip_says_its_index_the_hosts_have_to_be_listed(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pip._internal.models.index", None)
+    preset = '[sandboxes.s]\npreset = "network"\n'
+    problem = project.problem(preset)
+    assert 'sandboxes.s.preset: preset "network" reaches the index that pip asks' in problem
+    assert 'network = ["packages.example.com"]' in problem
+    assert project.load(preset + 'network = ["api.example.com"]\n').sandboxes["s"].network == ("api.example.com",)
 
 
 def test_a_sandbox_that_isolates_nothing_is_a_warning(project: ProjectFolder) -> None:
@@ -73,15 +101,20 @@ def test_a_sandbox_that_isolates_nothing_is_a_warning(project: ProjectFolder) ->
     ("keys", "where", "what", "fix"),
     [
         ('driver = "dokcer"', "2:10", '"dokcer" is none of auto, docker,', 'did you mean "docker"?'),
-        ('network = "pypi.org"', "2:11", '"pypi.org" is no list of hosts', '"none", or a list: ["pypi.org"]'),
-        ('network = ["https://pypi.org"]', "2:12", "is not a host name", '"*.example.com"'),
+        (
+            'network = "api.example.com"',
+            "2:11",
+            '"api.example.com" is no list of hosts',
+            '"none", or a list: ["api.example.com"]',
+        ),
+        ('network = ["https://api.example.com"]', "2:12", "is not a host name", '"*.example.com"'),
         ('memory = "1MB"', "2:10", '"1MB" is too small', "at least"),
         ('packages = ["a b"]', "2:13", '"a b" is not a package', "scikit-learn>=1.5"),
         ('packages = ["-r x.txt"]', "2:13", "is not a package", "such as"),
         ('build = "nowhere"', "2:9", "there is no Dockerfile in", "starts at the folder"),
         ('build = "box"\nimage = "x"', "2:1", "one of `image` and `build`", "keep one"),
         ('driver = "monty"\nimage = "x"', "3:1", 'driver "monty" has no use for it', 'driver = "docker"'),
-        ('preset = "strict"\nnetwork = ["pypi.org"]', "3:1", 'preset "strict" has no network', '"network"'),
+        ('preset = "strict"\nnetwork = ["api.example.com"]', "3:1", 'preset "strict" has no network', '"network"'),
         ('disk = "600MB"', "2:8", "/mnt/data is memory", "raise `memory`"),
         ('pool = { ttl = "soon" }', "2:16", '"soon" is not a duration', "0 for no end"),
         ("pool = { warm = 9, max = 8 }", "2:17", "more warm sandboxes", "lower `warm`"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentrt.config.resolve import resolve_embedding_model, resolve_model
-from agentrt.config.schema import EmbeddingSpec
+from agentrt.config.resolve import resolve_embedding_model, resolve_model, resolve_reranker
+from agentrt.config.search_schema import EmbeddingSpec, RerankSpec
 from agentrt.errors import ModelNotFoundError
 from tests.config.conftest import ProjectFolder
 from tests.models.tiny_bert import write_tiny_bert
@@ -21,6 +21,16 @@ model = "text-embedding-3-small"
 api_key = "${KEY}"
 embedding = { dimensions = 512, query_prefix = "query: " }
 answers_to = ["text-embedding-*"]
+"""
+
+JUDGE = """
+[search]
+rerank = "judge"
+[models.judge]
+provider = "compatible"
+base_url = "http://127.0.0.1:1/v1"
+model = "bge-reranker"
+rerank = { candidates = 20, within = "3s", api = "tei" }
 """
 
 
@@ -38,6 +48,26 @@ def test_a_model_with_embedding_makes_vectors_and_does_not_answer(project: Proje
         resolve_model(config, "small")
     with pytest.raises(ModelNotFoundError, match="Did you mean small"):
         resolve_embedding_model(config, "smal")
+
+
+def test_a_model_with_rerank_judges_passages_and_nothing_else(project: ProjectFolder) -> None:
+    config = project.load(JUDGE)
+
+    assert config.search.rerank == "judge"
+    assert config.models["judge"].rerank == RerankSpec(candidates=20, within_s=3.0, api="tei")
+    assert resolve_reranker(config, "judge").model == "bge-reranker"
+    with pytest.raises(ModelNotFoundError, match="It judges passages; it cannot answer"):
+        resolve_model(config, "judge")
+    with pytest.raises(ModelNotFoundError, match="No model for embeddings is configured"):
+        resolve_embedding_model(config, "judge")
+    assert resolve_model(config, "gpt-4o").name == "demo", "the only one that answers, to everything"
+
+
+def test_which_model_judges_can_be_said_in_the_environment(project: ProjectFolder) -> None:
+    silent = JUDGE.replace('rerank = "judge"', "")
+
+    assert project.load(silent).search.rerank is None
+    assert project.load(silent, AGENTRT__SEARCH__RERANK="judge").search.rerank == "judge"
 
 
 def test_the_demo_model_still_answers_to_everything_beside_a_model_for_embeddings(project: ProjectFolder) -> None:
@@ -107,7 +137,22 @@ def test_minilm_can_be_in_a_folder_of_the_project(project: ProjectFolder) -> Non
         ('[models.a]\nprovider = "demo"\nembedding = {}', 'provider "demo" has no use for it'),
         ('[models.a]\nprovider = "openai"\nmodel = "x"\nmodel_dir = "y"', "has no use for it"),
         ('[models.a]\nprovider = "ollama"\nmodel = "x"\nembedding = true', "true is not a table"),
-        ('[search]\nrerank = "x"', "not available in this release"),
+        ('[search]\nrerank = "judgee"' + JUDGE[JUDGE.index("\n[models") :], 'did you mean "judge"?'),
+        ('[search]\nrerank = "vectors"' + JUDGE[JUDGE.index("\n[models") :], "there is judge"),
+        ('[search]\nrerank = "x"', "a reranker is a [models.x] with rerank = {}"),
+        ('[search]\nrerank = "demo"', 'the model "demo" answers; it judges no passages'),
+        ('[search]\nrerank = "demo"', "if it is a reranker, add rerank = {} to [models.demo]"),
+        (SMALL.replace('embedding = "small', 'rerank = "small'), '"small" makes embeddings; it judges no passages'),
+        (SMALL.replace('embedding = "small', 'rerank = "small'), "name a model that has rerank = {}"),
+        (JUDGE.replace('rerank = "judge', 'embedding = "judge'), '"judge" judges passages; it makes no embeddings'),
+        (JUDGE + '[agents.a]\nmodel = "judge"', 'the model "judge" judges passages; it cannot answer'),
+        (JUDGE + '[models.a]\nprovider = "ollama"\nmodel = "x"\nfallbacks = ["judge"]', "it cannot answer"),
+        (JUDGE.replace("rerank = {", "images = false\nrerank = {"), "a model that judges passages has no use for it"),
+        (JUDGE.replace("rerank = {", 'answers_to = ["r*"]\nrerank = {'), "judges passages has no use for it"),
+        (JUDGE.replace("rerank = {", "embedding = {}\nrerank = {"), "makes embeddings or judges passages, not both"),
+        (JUDGE.replace("compatible", "openai"), "it is for compatible"),
+        (JUDGE.replace("candidates = 20", "candidates = 0"), "candidates"),
+        (JUDGE.replace("candidates = 20", 'api = "voyage"'), "tei"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(project: ProjectFolder, toml: str, said: str) -> None:

@@ -10,6 +10,8 @@ INSERT INTO assistant SELECT 'asst_' || lpad(i::text, 24, '0'), 'default', 17000
 INSERT INTO file SELECT 'file-' || lpad(i::text, 24, '0'), 'default', 1700000000 + i, 'x', 1, CASE WHEN i % 100 = 0 THEN 'assistants' ELSE 'vision' END, md5(i::text), CASE WHEN i % 3 = 0 THEN 1900000000 + i END FROM generate_series(1, 4000) i;
 INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1, '', '{}', 7 FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 'default', 1, 'completed', NULL FROM generate_series(1, 2000) i;
+INSERT INTO vector_store SELECT 'vs_' || lpad(i::text, 24, '0'), 'default', 1, 1, '', '{}', 7 FROM generate_series(2001, 12000) i;
+INSERT INTO vector_store_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad((i % 4000 + 1)::text, 24, '0'), 'default', 1, 'completed', NULL FROM generate_series(2001, 12000) i;
 INSERT INTO vector_store_batch SELECT 'vsfb_' || i, 'default', 'vs_' || lpad(i::text, 24, '0'), 1, NULL FROM generate_series(1, 2000) i;
 INSERT INTO vector_store_batch_file SELECT 'vsfb_' || i, 'file-' || lpad(i::text, 24, '0'), 'vs_' || lpad(i::text, 24, '0') FROM generate_series(1, 2000) i;
 INSERT INTO detached_file SELECT 'vs_' || lpad(i::text, 24, '0'), 'file-' || lpad(i::text, 24, '0'), 1, 1700000000 + i FROM generate_series(1, 2000) i;

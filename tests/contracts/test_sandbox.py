@@ -291,6 +291,13 @@ class TestRealPython:
         assert result.displays == (Display("image/png", b"\x89PNG"), Display("image/png", b"\x89PNG"))
         assert result.result == "pic"
 
+    async def test_what_is_printed_around_a_display_keeps_its_place(self, box: Sandbox) -> None:
+        code = "class Pic:\n    def _repr_png_(self): return b'\\x89PNG' * 20_000\n"
+        code += "for n in range(10):\n    print(n)\n    display(Pic())\nprint('end')"
+        events = [event async for event in box.stream(code)]
+        shown = "".join(event.text if isinstance(event, Output) else "*" for event in events[:-1])
+        assert shown == "".join(f"{n}\n*" for n in range(10)) + "end\n"
+
     async def test_exit_ends_the_call_and_not_the_session(self, box: Sandbox) -> None:
         await box.run("x = 1")
         assert (await box.run("exit(3)")).status == "exit"

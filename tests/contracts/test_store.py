@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -75,6 +78,72 @@ async def test_a_long_read_sees_what_was_written_and_cannot_write(store: Store) 
         await store.read_long(lambda tx: find_thread(tx, HOME, thread.id))
     with pytest.raises(StoreError):
         await store.read_long(inserting(a_thread()))
+
+
+async def test_the_event_loop_goes_on_while_a_long_read_computes(store: Store) -> None:
+    loop, has_begun, has_gone_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def compute(tx: Tx) -> bool:
+        loop.call_soon_threadsafe(has_begun.set)
+        return has_gone_on.wait(2)
+
+    reading = asyncio.ensure_future(store.read_long(compute))
+    await has_begun.wait()
+    has_gone_on.set()
+    assert await reading
+
+
+async def test_a_long_read_sees_every_write_that_has_returned(store: Store) -> None:
+    thread = await store.write(put_thread)
+
+    async def write_and_look(n: int) -> None:
+        at = await store.write(lambda tx: take_positions(tx, thread.id, 1, now=1.0))
+        seen = await store.read_long(lambda tx: find_thread(tx, HOME, thread.id))
+        assert seen.next_pos > at
+
+    await asyncio.gather(*[write_and_look(n) for n in range(20)])
+
+
+async def test_closing_waits_for_long_reads_and_none_begins_afterwards(store: Store) -> None:
+    loop, has_begun = asyncio.get_running_loop(), asyncio.Event()
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def wait(tx: Tx) -> None:
+        loop.call_soon_threadsafe(has_begun.set)
+        may_end.wait(2)
+        has_ended.set()
+
+    reading = asyncio.ensure_future(store.read_long(wait))
+    await has_begun.wait()
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    may_end.set()
+    await closing
+    assert has_ended.is_set()
+    await reading
+    with pytest.raises(StoreError, match="closed"):
+        await store.read_long(lambda tx: None)
+
+
+async def test_a_long_read_whose_caller_has_gone_does_no_harm_to_the_next(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_late(tx: Tx) -> None:
+        time.sleep(0.02)
+        raise LookupError
+
+    for pause_s in (0.0, 0.005, 0.01, 0.03):
+        reading = [asyncio.ensure_future(store.read_long(fail_late)) for _ in range(4)]
+        await asyncio.sleep(pause_s)
+        for one in reading:
+            one.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+    thread = await store.write(put_thread)
+    assert await store.read_long(lambda tx: find_thread(tx, HOME, thread.id)) == thread
+    del reading
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_a_read_cannot_write(store: Store) -> None:

@@ -234,11 +234,14 @@ def call_assistants_and_files(tx: Tx) -> None:
     files.list_undated_files(tx, limit=5)
     files.date_files(tx, [file.id])
     files.keep_file(tx, file.id, now=1.0)
+    files.hold_files(tx, HOME, [file.id])
+    files.find_file_to_delete(tx, HOME, file.id)
     in_store = vector_store_files.VectorStoreFile(store_id="vs_1", file_id=file.id, project=HOME, created_at=1)
     a_store = vector_stores.VectorStore(id="vs_1", project=HOME, created_at=1, last_active_at=1)
     vector_stores.insert_vector_store(tx, a_store)
     vector_store_files.attach_files(tx, [in_store])
     vector_stores.find_vector_store(tx, HOME, "vs_1")
+    vector_stores.hold_vector_store(tx, HOME, "vs_1")
     vector_stores.touch_vector_stores(tx, ["vs_1"], now=9.0)
     call_vector_stores(tx, "vs_1", in_store)
     vector_stores.list_due_stores(tx, now=5e9, limit=5)
@@ -346,10 +349,9 @@ def call_embedding(tx: Tx, index_key: int, file_key: int) -> None:
 
 
 def call_reading(tx: Tx, index_key: int, chunk: int) -> None:
-    assert len(postings.find_postings(tx, index_key, "cell")) == 1
-    search_files.read_passage(tx, chunk)
-    search_files.read_place(tx, chunk)
-    search_files.find_indexed_file(tx, chunk >> segment_ids.CHUNK_FILE_SHIFT)
+    assert len(postings.find_postings(tx, index_key, ["cell", "none"])["cell"]) == 1
+    search_files.read_passages(tx, [chunk])
+    search_files.find_indexed_files(tx, [chunk >> segment_ids.CHUNK_FILE_SHIFT])
     search_files.files_with(tx, index_key, "a")
     for comparing in ("eq", "gt", "gte", "lt", "lte"):
         search_files.files_where(tx, index_key, "a", comparing, "b")
@@ -454,8 +456,10 @@ def seen_by(tx: Tx) -> dict[str, Any]:
 
 # Whoever lists the assistants or schedules of agents.toml wants them all.
 # What is swept up next is whatever comes first of what is hidden, which an index of its own holds.
+# What a recursive query has found is one row at a time.
 MAY_BE_SCANNED = {
     "SCAN CONSTANT ROW",
+    "SCAN found",
     "SCAN assistant USING INDEX ix_assistant_shared",
     "SCAN schedule USING INDEX ix_schedule_declared",
     "SCAN indexed_file USING INDEX ix_indexed_file_hidden",
@@ -489,7 +493,9 @@ def troubles_of(sql: str, steps: list[str]) -> list[str]:
         return []
     if "disabled_webhook" in sql:  # as many rows as endpoints
         return []
-    found = [step for step in steps if step in ("Seq Scan", "Sort") or "TEMP B-TREE" in step]
+    # PostgreSQL thinks by a sample that most stores have one file, and counting that needs no order; SQLite does not.
+    bad = {"Seq Scan"} if "GROUP BY" in sql else {"Seq Scan", "Sort"}
+    found = [step for step in steps if step in bad or "TEMP B-TREE" in step]
     found += [
         step for step in steps if "SCAN" in step and step not in MAY_BE_SCANNED and LOOKED_UP_BY_ITSELF not in step
     ]

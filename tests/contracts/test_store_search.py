@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from agentrt.errors import InvalidRequestError, ModelError, NotFoundError
 from agentrt.models.embeddings import Purpose
+from agentrt.retrieval.tokens import estimate_tokens
 from agentrt.retrieval.vectors import pack
+from agentrt.runtime.vector_stores.reranking import REST_S
 from agentrt.runtime.vector_stores.rewriting import rewrite_queries
 from agentrt.runtime.vector_stores.search import Rewrite, StoreAnswer, StoreQuery, StoreSearch
 from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
@@ -54,14 +57,38 @@ class Embedding:
 
 
 class Reranking:
-    """A reranker that likes what has a word. error: what it raises instead."""
+    """A reranker that likes what has a word. error: what it raises instead. asked: the passages of each question.
 
-    def __init__(self, liked: str, error: ModelError | None = None) -> None:
+    waits_for: so many questions have to be there before it answers the first.
+    """
+
+    name = "judge"
+
+    def __init__(
+        self,
+        liked: str,
+        error: ModelError | None = None,
+        *,
+        candidates: int = 50,
+        within_s: float = 10.0,
+        window_tokens: int | None = None,
+        waits_for: int = 0,
+    ) -> None:
         self.liked = liked
         self.error = error
+        self.candidates = candidates
+        self.within_s = within_s
+        self.window_tokens = window_tokens
+        self.asked: dict[str, list[str]] = {}
+        self._waits_for = waits_for
+        self._has_all = asyncio.Event()
 
     async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
         """See Reranker.rerank."""
+        self.asked[query] = list(passages)
+        if len(self.asked) >= self._waits_for:
+            self._has_all.set()
+        await self._has_all.wait()
         if self.error is not None:
             raise self.error
         return [0.9 if self.liked in passage else 0.2 for passage in passages]
@@ -223,8 +250,77 @@ async def test_a_reranker_that_fails_is_done_without(store: Store) -> None:
     found = await search.search(HOME, [store_id], StoreQuery(queries=("liver",), limit=1, explains=True))
     assert names(found) == ["liver.txt"]
     assert [c.candidate.fate for c in found.candidates] == ["kept", "beyond_limit"]
+    assert (found.rerank_model, found.why_not_reranked) == (None, "away")
     plain = await searching(store).search(HOME, [store_id], StoreQuery(queries=("liver",), limit=1, explains=True))
-    assert found == plain
+    assert msgspec.structs.replace(found, why_not_reranked=None) == plain
+
+
+async def test_what_a_reranker_puts_first_is_among_the_candidates_however_few(store: Store) -> None:
+    store_id = await a_store(store)
+    search = searching(store, reranker=Reranking("heart"))
+    asked = StoreQuery(queries=("liver",), limit=1, explains=True, max_candidates=1)
+    found = await search.search(HOME, [store_id], asked)
+    told = [(c.candidate.file.filename, c.candidate.fused_rank, c.candidate.rank) for c in found.candidates]
+    assert told == [("heart.txt", 2, 1)]
+    assert (found.rerank_model, found.why_not_reranked, found.n_candidates) == ("judge", None, 2)
+
+
+async def test_a_reranker_looks_at_as_many_as_it_is_given_and_at_all_that_are_asked_for(store: Store) -> None:
+    store_id = await a_store(store)
+    judge = Reranking("heart", candidates=1)
+    search = searching(store, reranker=judge)
+    found = await search.search(HOME, [store_id], StoreQuery(queries=("liver",), limit=1, explains=True))
+    assert (names(found), len(judge.asked["liver"])) == (["liver.txt"], 1)
+    told = [(c.rerank_score, c.candidate.rank, c.candidate.fate) for c in found.candidates]
+    assert told == [(0.2, 1, "kept"), (None, 2, "beyond_limit")]
+    found = await search.search(HOME, [store_id], StoreQuery(queries=("liver",), limit=2))
+    assert (names(found), len(judge.asked["liver"])) == (["heart.txt", "liver.txt"], 2)
+
+
+async def test_a_reranker_gets_several_questions_at_once_and_the_best_word_counts(store: Store) -> None:
+    store_id = await a_store(store)
+    judge = Reranking("heart", waits_for=2)
+    found = await searching(store, reranker=judge).search(HOME, [store_id], StoreQuery(queries=("liver", "roof")))
+    assert names(found)[0] == "heart.txt"
+    assert set(judge.asked) == {"liver", "roof"}
+
+
+async def test_a_reranker_that_takes_too_long_is_left_alone_for_a_while(store: Store) -> None:
+    store_id, clock = await a_store(store), FakeClock()
+    judge = Reranking("heart", within_s=0.01, waits_for=2)
+    search, asked = searching(store, clock, reranker=judge), StoreQuery(queries=("liver",), limit=1)
+    found = await search.search(HOME, [store_id], asked)
+    assert names(found) == ["liver.txt"]
+    assert found.why_not_reranked == "The reranker judge did not answer within 0.01 s."
+    judge.asked.clear()
+    again = await search.search(HOME, [store_id], asked)
+    assert names(again) == ["liver.txt"]
+    assert again.why_not_reranked == f"{found.why_not_reranked} It is asked again in 30 s."
+    assert judge.asked == {}
+    clock.set(clock.now() + REST_S)
+    judge.asked["before"] = []
+    assert names(await search.search(HOME, [store_id], asked)) == ["heart.txt"]
+
+
+async def test_a_reranker_that_cannot_read_one_question_is_asked_the_next(store: Store) -> None:
+    store_id = await a_store(store)
+    judge = Reranking("heart", ModelError("too long", reason="invalid_prompt"))
+    search, asked = searching(store, reranker=judge), StoreQuery(queries=("liver",), limit=1)
+    assert (await search.search(HOME, [store_id], asked)).why_not_reranked == "too long"
+    judge.error = None
+    assert names(await search.search(HOME, [store_id], asked)) == ["heart.txt"]
+
+
+async def test_a_passage_that_is_too_long_for_a_reranker_counts_by_its_best_part(store: Store) -> None:
+    store_id = await put_store(store)
+    await put_file(store, store_id, "The liver. " * 40 + "The heart beside the liver.", name="long.txt")
+    await put_file(store, store_id, "The liver makes bile.", name="short.txt")
+    judge = Reranking("heart", window_tokens=34)
+    found = await searching(store, reranker=judge).search(HOME, [store_id], StoreQuery(queries=("liver",)))
+    assert [(result.file.filename, result.score) for result in found.results] == [("long.txt", 0.9), ("short.txt", 0.2)]
+    parts = judge.asked["liver"]
+    assert len(parts) > 3
+    assert max(map(estimate_tokens, parts)) <= 34
 
 
 async def test_a_store_counts_as_used_when_it_is_searched(store: Store) -> None:

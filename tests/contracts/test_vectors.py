@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from agentrt.runtime.drive import Interrupt
 from agentrt.runtime.requests import NewStoreFile
 from agentrt.runtime.vector_stores.ingest.driver import IngestDriver
 from agentrt.runtime.vector_stores.vectors.cache import VectorCache
-from agentrt.runtime.vector_stores.vectors.driver import RETRY_AFTER_S, VectorDriver
+from agentrt.runtime.vector_stores.vectors.driver import LEFT_TO_OTHERS_S, RETRY_AFTER_S, VectorDriver
 from agentrt.runtime.vector_stores.vectors.inline import FileEmbedding
 from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
 from agentrt.runtime.vector_stores.vectors.queue import purge_cache, queue_missing
@@ -28,6 +28,7 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress, find_index, serving_models
 from agentrt.store.jobs import find_job
 from agentrt.store.search_vectors import read_vectors
+from agentrt.store.workers import WorkerProcess, beat_worker, forget_worker
 from agentrt.testing.embedding_answers import word_vector
 from tests.contracts.rows import HOME
 from tests.contracts.test_ingest import House
@@ -35,6 +36,7 @@ from tests.contracts.test_search import count_rows
 
 DOWN = ModelError("down", is_retryable=True)
 REFUSED = ModelError("too long", reason="invalid_prompt", http_status=400)
+LEASE_S = 15.0
 CAT, DOG, ROOF = "the cat sleeps", "the dog barks", "the roof leaks"
 
 
@@ -46,6 +48,7 @@ class Words(Embedder):
         self._window_tokens = window_tokens
         self.seen: list[str] = []
         self.fails: ModelError | None = None
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     @property
     def model(self) -> str:
@@ -60,6 +63,9 @@ class Words(Embedder):
             raise self.fails
         if as_ == "document":
             self.seen += texts
+            if self.meanwhile is not None:
+                happens, self.meanwhile = self.meanwhile, None
+                await happens()
         return [word_vector(f"{text} {self.model}") for text in texts]
 
 
@@ -88,7 +94,7 @@ class Library(House):
             embedding=None if vectors is None else FileEmbedding(vectors, clock=self.clock),
         )
         self.vector_driver = VectorDriver(
-            store=self.store, dispatcher=self.dispatcher, clock=self.clock, vectors=vectors
+            store=self.store, dispatcher=self.dispatcher, clock=self.clock, vectors=vectors, lease_s=LEASE_S
         )
         return words or Words()
 
@@ -100,13 +106,27 @@ class Library(House):
 
     async def make_vectors(self, *, interrupt: Interrupt | None = None) -> None:
         """Drive what the sweep finds to do."""
-        await queue_missing(self.store, self.dispatcher, clock=self.clock, model=self.model)
+        await queue_missing(self.store, self.dispatcher, clock=self.clock, model=self.model, lease_s=LEASE_S)
         for job_id in await self.jobs():
             hold = await self.take(job_id)
             assert hold is not None
             begun = await self.store.write(partial(self.vector_driver.begin, hold=hold))
             if begun is not None:
                 await self.vector_driver.drive(begun, interrupt or Interrupt())
+
+    async def begins(self, worker_id: str, embedding: str, *, started_at: int, role: str = "all") -> None:
+        """A process has been started whose files get these vectors."""
+        worker = WorkerProcess(
+            id=worker_id,
+            role=role,
+            host="h",
+            pid=1,
+            version="1",
+            started_at=started_at,
+            seen_at=self.clock.now(),
+            embedding=embedding,
+        )
+        await self.store.write(partial(beat_worker, worker=worker))
 
     async def serving(self, store_id: str) -> set[str]:
         return await self.store.read(lambda tx: serving_models(tx, [store_id]))
@@ -456,7 +476,7 @@ async def test_a_driver_that_was_replaced_writes_nothing(library: Library) -> No
     library.known["words"].fails = DOWN
     await library.filled(CAT)
     library.known["words"].fails = None
-    await queue_missing(library.store, library.dispatcher, clock=library.clock, model="words")
+    await queue_missing(library.store, library.dispatcher, clock=library.clock, model="words", lease_s=LEASE_S)
     (job_id,) = await library.jobs()
     hold = await library.take(job_id)
     assert hold is not None
@@ -492,12 +512,64 @@ async def test_a_file_that_is_deleted_while_it_is_embedded_leaves_no_vectors(lib
     assert await library.serving(store_id) == {"words"}
 
 
+async def test_of_two_processes_with_two_models_the_one_that_began_last_has_its_way(library: Library) -> None:
+    old = library.known["words"]
+    store_id = await library.filled(CAT, DOG)
+    await library.begins("b", "words", started_at=1)
+    await library.begins("a", "other", started_at=2)
+    new = library.use(Words("other"))
+    interrupt = Interrupt()
+    interrupt.rest()
+    await library.make_vectors(interrupt=interrupt)
+
+    library.use(old)  # the old process is still there, and takes the job that the new one has begun
+    await library.make_vectors()
+    assert await library.vectors_by_model() == {"words": 2}
+    library.use(new)
+    await library.clock.advance(LEFT_TO_OTHERS_S)
+    await library.make_vectors()
+    assert await library.serving(store_id) == {"other"}
+    for words in (old, new, old, new):
+        library.use(words)
+        await library.make_vectors()
+
+    assert await library.serving(store_id) == {"other"}
+    assert (old.seen, new.seen) == ([CAT, DOG], [CAT, DOG])
+    assert await library.jobs() == []
+
+
+async def test_a_process_stops_at_the_sight_of_one_with_a_newer_model(library: Library) -> None:
+    store_id = await library.filled(CAT, DOG)
+    old = library.use(Words("other"))
+    await library.begins("old", "other", started_at=1)
+    old.meanwhile = partial(library.begins, "new", "third", started_at=2)
+    await library.make_vectors()
+
+    assert await library.serving(store_id) == {"words"}, "it does not hand over what nobody wants any more"
+    assert await library.jobs() == []
+
+
+async def test_when_the_newest_process_is_gone_the_one_before_it_counts_again(library: Library) -> None:
+    store_id = await library.filled(CAT)
+    await library.begins("old", "words", started_at=1)
+    await library.begins("new", "other", started_at=2)
+    await library.begins("answers only", "third", started_at=3, role="api")
+    library.use(Words("other"))
+    await library.make_vectors()
+    assert await library.serving(store_id) == {"other"}
+
+    await library.store.write(partial(forget_worker, worker_id="new"))
+    library.use(Words("words"))
+    await library.make_vectors()
+    assert await library.serving(store_id) == {"words"}
+
+
 async def test_whoever_looks_there_is_one_job_for_each_store(library: Library) -> None:
     library.known["words"].fails = DOWN
     await library.filled(CAT)
     await library.filled(DOG)
     for _ in range(3):
-        await queue_missing(library.store, library.dispatcher, clock=library.clock, model="words")
+        await queue_missing(library.store, library.dispatcher, clock=library.clock, model="words", lease_s=LEASE_S)
 
     assert len(await library.jobs()) == 2
 

@@ -254,3 +254,12 @@ async def test_markers_survive_upper_case() -> None:
     chat = Chat(SEARCH, instructions="Always answer in upper case.")
     await chat.say("what about refunds?")
     assert await chat.give("【4:0†source】 Refunds take 14 days.") == "REFUNDS TAKE 14 DAYS【4:0†source】."
+
+
+@pytest.mark.parametrize("line", ["Oolong,4.20", "Oolong: 4.20 EUR", "| Oolong | 4.20 EUR |"])
+async def test_a_line_of_a_price_list_goes_before_prose_about_other_prices(line: str) -> None:
+    prices = f"【1:0†source】 prices.csv\ntea, price\n{line}\nSencha, 3.90"
+    others = "【1:1†source】 shipping.md\nShipping costs 5 EUR.\n\n【1:2†source】 about.md\nOur costs are low."
+    chat = Chat(SEARCH)
+    await chat.say("What does Oolong cost?")
+    assert await chat.give(f"{prices}\n\n{others}") == f"{line.strip(' |')}【1:0†source】."

@@ -199,6 +199,18 @@ async def test_a_server_that_knows_no_base64_is_asked_again_without_and_ever_aft
     assert ["encoding_format" in request.body for request in server.requests] == [True, False, False]
 
 
+async def test_a_server_that_knows_no_base64_may_be_asked_several_times_at_once(http: httpx.AsyncClient) -> None:
+    good = embedding_script()
+
+    def picky(request: ReceivedRequest) -> Answer:
+        if "encoding_format" not in request.body:
+            return good(request)
+        return msgspec.structs.replace(error(422, "Extra inputs are not permitted: encoding_format"), delay_s=0.02)
+
+    async with FakeModelServer(picky) as server:
+        assert len(await served(server, http, batch=1).embed(["a cat", "a dog"], as_="document")) == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -50,7 +50,10 @@ class Library:
             hidden=frozenset(),
         )
 
-    def find(self, term: str) -> Postings:
+    def find(self, terms: Sequence[str]) -> dict[str, Postings]:
+        return {term: self._find(term) for term in terms}
+
+    def _find(self, term: str) -> Postings:
         found: dict[int, list[int]] = {}
         for key, file in self.files.items():
             for number, segment in enumerate(file.segments):
@@ -113,14 +116,14 @@ def test_only_the_best_are_told_and_only_of_files_that_may_be_found() -> None:
 
 
 def test_a_word_counts_by_all_its_forms() -> None:
-    def find(term: str) -> Postings:
-        return {
-            "haus": [(1, [segment_id(1, 0, (10, 0))])],
-            "house": [(2, [segment_id(1, 0, (10, 0)), segment_id(2, 0, (10, 0))])],
-        }.get(term, [])
-
+    found = {
+        "haus": [(1, [segment_id(1, 0, (10, 0))])],
+        "house": [(2, [segment_id(1, 0, (10, 0)), segment_id(2, 0, (10, 0))])],
+    }
     stats = IndexStats(1, 1, 10, 100, ("english", "german"), frozenset())
-    hits = find_by_keywords([QueryTerm("houses", ("house", "haus"))], stats, find, n=10, is_explained=True)
+    hits = find_by_keywords(
+        [QueryTerm("houses", ("house", "haus"))], stats, lambda terms: found, n=10, is_explained=True
+    )
     assert list(hits.scores) == [chunk_id(1, 0), chunk_id(2, 0)]
     assert hits.words_in(chunk_id(2, 0)) == ("houses",)
 
@@ -129,7 +132,7 @@ def test_only_chunks_that_have_neighbours_of_the_question_may_have_pairs() -> No
     own = {name: [(1, [segment_id(file, 0, (10, 0)) for file in files])] for name, files in _FILES_WITH.items()}
     terms = [QueryTerm(name, (name,)) for name in ("stock", "exchange", "london")]
     stats = IndexStats(1, 1, 10, 100, ("english",), frozenset())
-    hits = find_by_keywords(terms, stats, lambda term: own[term], n=10)
+    hits = find_by_keywords(terms, stats, lambda names: own, n=10)
     assert {chunk: hits.may_have_pairs(chunk) for chunk in hits.scores} == {
         chunk_id(1, 0): True,
         chunk_id(2, 0): False,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -24,6 +25,8 @@ from agentrt.store.workers import WorkerProcess, beat_worker
 from agentrt.testing.clocks import FakeClock
 from agentrt.testing.scripts import ScriptedModel, call, text
 from tests.runtime.conftest import World
+
+T = TypeVar("T")
 
 Open = Callable[..., AbstractAsyncContextManager[World]]
 LEASE_S = 15.0
@@ -101,12 +104,22 @@ async def test_a_worker_that_was_not_heard_of_for_a_lease_is_dead(postgres_url: 
 
 
 class _CountingStore:
-    """A store that counts how often it is read, and can be away."""
+    """A store that counts how often it is read, and can be away. A long read takes long_read_s."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: FakeClock) -> None:
         self._store = store
+        self._clock = clock
         self.n_reads = 0
+        self.n_long_reads = 0
+        self.long_read_s = 0.0
         self.is_away = False
+
+    async def read_long(self, fn: Callable[[Tx], T]) -> T:
+        self.n_long_reads += 1
+        await self._clock.advance(self.long_read_s)
+        if self.is_away:
+            raise StoreError("away")
+        return await self._store.read_long(fn)
 
     async def read(self, fn: Callable[[Tx], Pulse]) -> Pulse:
         self.n_reads += 1
@@ -119,7 +132,7 @@ class _CountingStore:
 async def test_however_many_ask_the_database_is_asked_once_a_second(open_world: Open) -> None:
     clock = FakeClock()
     async with open_world(ScriptedModel()) as world:
-        counting = _CountingStore(world.runtime.store)
+        counting = _CountingStore(world.runtime.store, clock)
         reader = PulseReader(counting, clock, lease_s=LEASE_S)  # type: ignore[arg-type]
         await asyncio.gather(*(reader.read() for _ in range(50)))
         assert counting.n_reads == 1
@@ -133,6 +146,19 @@ async def test_however_many_ask_the_database_is_asked_once_a_second(open_world: 
         counting.is_away = True
         with pytest.raises(UnavailableError, match="does not answer"):
             await reader.read()
+
+
+async def test_what_takes_long_to_count_is_counted_seldom(open_world: Open) -> None:
+    clock = FakeClock()
+    async with open_world(ScriptedModel()) as world:
+        counting = _CountingStore(world.runtime.store, clock)
+        counting.long_read_s = 0.5
+        reader = PulseReader(counting, clock, lease_s=LEASE_S)  # type: ignore[arg-type]
+        for _ in range(60):
+            await reader.read()
+            await clock.advance(1)
+        assert counting.n_reads >= 55
+        assert counting.n_long_reads <= 7, "a twentieth of the time"
 
 
 async def test_a_look_takes_no_lock_and_writes_nothing(open_world: Open, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ async def test_what_only_containers_can_do_is_not_left_out_silently(key: str, va
 
 async def test_a_list_of_hosts_needs_a_driver_that_can_let_code_out() -> None:
     make, drivers = world(bubblewrap=True, monty=True)
-    spec = msgspec.structs.replace(SPEC, network=("pypi.org",))
+    spec = msgspec.structs.replace(SPEC, network=("api.example.com",))
     assert (await choose_driver(spec, make=make)).driver is drivers["bubblewrap"]
     make, _ = world(monty=True)
     with pytest.raises(SandboxError, match="list of hosts"):

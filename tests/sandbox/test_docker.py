@@ -114,9 +114,8 @@ async def test_the_code_sees_what_it_was_given_and_nothing_of_ours(driver: Docke
 
 async def test_figures_and_tables_come_out(driver: DockerDriver, spec: SandboxSpec) -> None:
     sandbox = await Sandbox.start(driver, spec)
-    code = "import time, matplotlib.pyplot as plt\nprint('before')\nplt.plot([1, 2])\nplt.show()\n"
-    # What is printed in the very moment after may overtake the figure: they come by two ways.
-    code += "time.sleep(0.3)\nprint('after')\nplt.bar([1], [2])"
+    drawn = "plt.plot([1, 2])\nplt.show()\nprint('after')\nplt.bar([1], [2])"
+    code = f"import matplotlib.pyplot as plt\nprint('before')\n{drawn}"
     kinds = [type(event).__name__ async for event in sandbox.stream(code, timeout_s=60)]
     # A slow machine may flush between a line and its end: outputs that follow one another are one.
     assert [kind for kind, _ in groupby(kinds)] == ["Output", "Display", "Output", "Display", "Finished"]

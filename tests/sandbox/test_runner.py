@@ -3,141 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agentrt.sandbox.boot import BOOT_COMMAND, boot_bytes, kernel_folder
+from agentrt.sandbox.boot import BOOT_COMMAND, kernel_folder
 from agentrt.sandbox.kernel import KernelSettings
-
-SETTINGS = {
-    "lease_s": 60.0,
-    "grace_s": 0.2,
-    "output_bytes": 1000,
-    "checkpoint_bytes": 1 << 30,
-    "watch_bytes": 0,
-    "network": False,
-}
+from tests.sandbox.kernel_host import FIND_CONTROL, SETTINGS, Host, attached, wait_until_there_are
 
 # An image may have another Python than we do: those that pyenv has put here stand for them.
 PYTHONS = [Path(sys.executable), *sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3"))]
 PYTHONS += sorted(Path.home().glob(".pyenv/versions/3.1[0-9].*/bin/python3"))
 
-FIND_CONTROL = """\
-import gc, socket, time
-sockets = [o for o in gc.get_objects() if isinstance(o, socket.socket) and o.fileno() >= 0]
-[control], [births] = ([s for s in sockets if s.type == t] for t in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
-"""
-
-
-class Host:
-    """What a host says and hears, frame by frame."""
-
-    def __init__(
-        self, folder: Path, *, python: str = sys.executable, settings: dict[str, object] | None = None
-    ) -> None:
-        self.data = folder
-        self.settings = {**SETTINGS, "data": str(folder), **(settings or {})}
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [python, *BOOT_COMMAND[1:]],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.PIPE,
-                env={"PATH": os.defpath, "HOME": "/tmp"},
-            )
-        self._socket = ours
-        self._frames = ours.makefile("rb")
-        self._n = 0
-        self._socket.settimeout(30)
-        self._socket.sendall(boot_bytes())
-
-    def say(self, kind: str, raw: bytes | None = None, /, **fields: object) -> None:
-        frame = {"t": kind, **fields, **({} if raw is None else {"raw": len(raw)})}
-        self._socket.sendall(json.dumps(frame).encode() + b"\n" + (raw or b""))
-
-    def hear(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(self._frames.readline())
-        frame["bytes"] = self._frames.read(frame.get("raw", 0))
-        return frame
-
-    def attach(self) -> dict[str, Any]:
-        self.say("attach", nonce="n", **self.settings)
-        return self.hear()
-
-    def ask(self, kind: str, raw: bytes | None = None, /, **fields: object) -> dict[str, Any]:
-        self.say(kind, raw, id="r", **fields)
-        return self.hear()
-
-    def start(self, code: str, timeout: float | None = 20.0) -> str:
-        self._n += 1
-        self.say("exec", id=f"call{self._n}", code=code, timeout=timeout)
-        return f"call{self._n}"
-
-    def run(self, code: str, timeout: float | None = 20.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """(done, the frames before it)"""
-        call = self.start(code, timeout)
-        frames: list[dict[str, Any]] = []
-        while True:
-            frame = self.hear()
-            assert frame["id"] == call
-            if frame["t"] == "done":
-                return frame, frames
-            frames.append(frame)
-
-    def value(self, code: str) -> object:
-        done, _ = self.run(code)
-        assert done["status"] == "ok", done
-        return done.get("result")
-
-    def printed(self, code: str) -> str:
-        _, frames = self.run(code)
-        return "".join(frame["d"] for frame in frames if frame["t"] == "out")
-
-    def close(self) -> None:
-        self._frames.close()
-        self._socket.close()
-        try:
-            self.process.wait(10)
-        finally:
-            self.process.kill()
-            self.process.communicate()
-
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    host.attach()
-    yield host
-    host.close()
-
-
-def processes_in(folder: Path) -> list[int]:
-    """Who has the folder as his working folder: the kernel's workers."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def wait_until_there_are(n: int, folder: Path) -> None:
-    """A copy that is not needed any more takes a moment to end, and a new one a moment to begin."""
-    deadline = time.monotonic() + 10
-    while len(found := processes_in(folder)) != n:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.01)
+    with attached(tmp_path) as host:
+        yield host
 
 
 def test_the_kernel_needs_nothing_but_the_standard_library() -> None:

@@ -149,11 +149,12 @@ async def hold_against_contract(response: httpx.Response) -> None:
         )
 
 
-def write_config(folder: Path, more: str = "") -> Path:
-    """An agents.toml with its state in the folder; more: what else stands in it."""
+def write_config(folder: Path, more: str = "", *, database: str | None = None) -> Path:
+    """An agents.toml with its state in the folder, but for the database if one is given; more: what else is in it."""
     path = folder / "agents.toml"
+    url = database or f"sqlite:///{folder}/agentrt.db"
     path.write_text(
-        f'version = 1\n[runtime]\ndatabase = "sqlite:///{folder}/agentrt.db"\ndata_dir = "{folder}/data"\n'
+        f'version = 1\n[runtime]\ndatabase = "{url}"\ndata_dir = "{folder}/data"\n'
         f'[models.demo]\nprovider = "demo"\n{more}'
     )
     return path

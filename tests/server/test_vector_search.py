@@ -71,9 +71,9 @@ class Hurried(SystemClock):
 
 
 @asynccontextmanager
-async def project(folder: Path, url: str, name: str = "one") -> AsyncIterator[Api]:
+async def project(folder: Path, url: str, name: str = "one", *, database: str | None = None) -> AsyncIterator[Api]:
     """The service with that model for search; on the same database when it is opened again."""
-    config = write_config(folder, MODELS.format(url=url, name=name))
+    config = write_config(folder, MODELS.format(url=url, name=name), database=database)
     async with Runtime(config, clock=Hurried()) as runtime:
         app = create_app(runtime)
         transport = httpx.ASGITransport(app)
@@ -156,3 +156,31 @@ async def test_the_model_of_this_machine_works_without_a_server(tmp_path: Path) 
 
     assert found["explain"]["vector_model"].startswith("minilm/8/")
     assert all(candidate["vector_score"] is not None for candidate in found["explain"]["candidates"])
+
+
+async def test_of_two_processes_with_two_models_the_newer_one_has_its_way(
+    tmp_path: Path, embedder: tuple[Server, str], postgres_url: str
+) -> None:
+    """A rolling restart with another model: the old process still runs."""
+    _, url = embedder
+    async with project(tmp_path, url, "one", database=postgres_url) as old:
+        store = await a_store(old, TEXTS)
+        before = await vector_model(old, store)
+        async with project(tmp_path, url, "two", database=postgres_url) as new:
+            async with asyncio.timeout(60):
+                while (after := await vector_model(new, store)) == before:
+                    await asyncio.sleep(0.02)
+            for _ in range(60):  # both sweep a few times meanwhile
+                assert await vector_model(old, store) == after
+                await asyncio.sleep(0.03)
+            assert (await health(new))["vectors"] == {"waiting": 0, "files": 2}
+        async with asyncio.timeout(60):  # the new one is taken back
+            while await vector_model(old, store) != before:
+                await asyncio.sleep(0.02)
+
+
+async def vector_model(api: Api, store: Json) -> str | None:
+    """By whose vectors the store is searched."""
+    found = await search(api, store, "cat", explain=True)
+    model: str | None = found["explain"]["vector_model"]
+    return model

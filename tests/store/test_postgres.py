@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -250,6 +251,63 @@ async def test_callers_that_are_cancelled_leave_no_connection_in_a_transaction(s
     assert await store.read(left) == 0
     writes = [store.write(lambda tx: take_positions(tx, thread.id, 1, now=1.0)) for _ in range(40)]
     assert len(set(await asyncio.gather(*writes))) == 40
+
+
+async def test_long_reads_take_two_connections_more_at_most_and_give_them_back(fragile_server: PostgresServer) -> None:
+    store = PostgresStore(fragile_server.url(), clock=SystemClock())
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'agentrt'"
+
+    def n_connections(tx: Tx) -> int:
+        return int(tx.conn.exec_driver_sql(sql).scalar_one())
+
+    before = await store.read(n_connections)
+    await asyncio.gather(*[store.read_long(lambda tx: tx.conn.exec_driver_sql("SELECT 1")) for _ in range(8)])
+    assert await store.read(n_connections) == before + 2
+    await store.close()
+    assert [thread for thread in threading.enumerate() if thread.name == "postgres-reader"] == []
+
+
+async def test_long_reads_go_on_when_connections_are_cut_or_the_server_crashes(
+    store: PostgresStore, fragile_server: PostgresServer
+) -> None:
+    thread = await store.write(put_thread)
+    everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+
+    async def look(n: int) -> None:
+        for _ in range(n):
+            assert await store.read_long(lambda tx: find_thread(tx, HOME, thread.id)) == thread
+
+    for _ in range(4):
+        looking = [asyncio.ensure_future(look(50)) for _ in range(4)]
+        await asyncio.sleep(0.02)
+        await asyncio.to_thread(fragile_server.run_sql, everybody)
+        await asyncio.gather(*looking)
+    await asyncio.to_thread(fragile_server.crash)
+    looking = [asyncio.ensure_future(look(1)) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(fragile_server.start)
+    await asyncio.gather(*looking)
+
+
+async def test_callers_of_long_reads_that_are_cancelled_leave_no_connection_in_a_transaction(
+    store: PostgresStore,
+) -> None:
+    def look(tx: Tx) -> None:
+        tx.conn.exec_driver_sql("SELECT pg_sleep(0.002)")
+
+    for pause_s in (0.0, 0.001, 0.005, 0.01):
+        tasks = [asyncio.ensure_future(store.read_long(look)) for _ in range(10)]
+        await asyncio.sleep(pause_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*[store.read_long(look) for _ in range(4)])  # whatever was under way has ended by then
+
+    def left(tx: Tx) -> int:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND pid <> pg_backend_pid()"
+        return int(tx.conn.exec_driver_sql(sql).scalar_one())
+
+    assert await store.read(left) == 0
 
 
 async def test_a_clock_that_leaps_by_days_costs_no_write(fragile_server: PostgresServer) -> None:

@@ -7,7 +7,7 @@ JSON whose objects hold a passage and a marker.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -20,6 +20,7 @@ _READ_LIMIT = 60_000
 _MAX_PASSAGES = 50
 _MAX_CITED = 3
 _LONGEST_SENTENCE = 400
+_LONGEST_PASSAGE = 8_000
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LINE_START = re.compile(r"(?:^|\n)[ \t#*>\[\]\d.:-]{0,20}$")
 # The name of the file, in agentrt's own results.
@@ -40,7 +41,7 @@ def answer_from_passages(outputs: list[str], question: str) -> str:
         if _NOTHING.match(found):
             return f"I searched for “{shorten(question, 80)}” and found nothing about it."
         return shorten(found, _LONGEST_SENTENCE)
-    words = read_words(question).stems
+    words = _weigh(read_words(question).stems, passages)
     scored = sorted(
         ((*_best_sentence(passage.text, words), passage.marker) for passage in passages), key=lambda found: -found[0]
     )
@@ -100,14 +101,22 @@ def _in_json(value: JsonValue, depth: int) -> Iterator[Passage]:
         yield from _in_text(value)
 
 
-def _best_sentence(text: str, words: frozenset[str]) -> tuple[float, str]:
-    """The sentence with most of the question's words; headings and file names count less than prose."""
+def _weigh(words: frozenset[str], passages: list[Passage]) -> dict[str, float]:
+    """The question's words, each with its weight: what one passage has says more than what all of them have."""
+    stems = [read_words(passage.text[:_LONGEST_PASSAGE]).stems for passage in passages]
+    return {word: 1 / max(1, sum(word in those for those in stems)) for word in words}
+
+
+def _best_sentence(text: str, words: Mapping[str, float]) -> tuple[float, str]:
+    """The sentence that has most of the question; headings and file names count less than prose and lines of a table,
+    which have a number."""
     best = (0.0, "")
-    for sentence in _SENTENCE_END.split(text[:8_000]):
+    for sentence in _SENTENCE_END.split(text[:_LONGEST_PASSAGE]):
         line = sentence.strip(" \t#-*>|")
         if not line:
             continue
-        score = len(words & read_words(line).stems) * (1.0 if len(line.split()) > 3 else 0.4)
+        is_telling = len(line.split()) > 3 or any(letter.isdecimal() for letter in line)
+        score = sum(words[word] for word in words.keys() & read_words(line).stems) * (1.0 if is_telling else 0.4)
         if score > best[0] or not best[1]:
             best = (score, line)
     return best

@@ -53,12 +53,15 @@ class FoundPassage(msgspec.Struct, frozen=True, kw_only=True):
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """passages: the best first, each once. candidates: all that were considered (at most as many as were asked for),
-    likewise, of n_candidates; those that are passages are `kept`. vector_model: as in SearchShown."""
+    likewise, of n_candidates; those that are passages are `kept`. The rest is as in SearchShown."""
 
     passages: Sequence[FoundPassage] = ()
     candidates: Sequence[SearchCandidate] = ()
     n_candidates: int = 0
     vector_model: str | None = None
+    why_no_vectors: str | None = None
+    rerank_model: str | None = None
+    why_not_reranked: str | None = None
 
 
 class Library(Protocol):

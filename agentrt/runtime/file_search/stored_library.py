@@ -9,25 +9,22 @@ from typing import Any, Final
 import msgspec
 
 from agentrt.clock import Clock
-from agentrt.engine.message import JsonObject, SearchCandidate, SearchShown
+from agentrt.engine.message import JsonObject, SearchShown
 from agentrt.engine.spec import RunSpec
-from agentrt.retrieval.search import Result
-from agentrt.runtime.file_search.library import MAX_NAMED_FILES, Catalogue, Findings, FoundPassage
+from agentrt.errors import NotFoundError
+from agentrt.runtime.file_search.findings import find_passages, tell_missing
+from agentrt.runtime.file_search.library import MAX_NAMED_FILES, Catalogue, Findings
 from agentrt.runtime.file_search.markers import Ref, find_marks
-from agentrt.runtime.file_search.words import short_name
-from agentrt.runtime.vector_stores.search import JudgedCandidate, StoreQuery, StoreSearch
+from agentrt.runtime.vector_stores.search import StoreQuery, StoreSearch
 from agentrt.runtime.vector_stores.stores import refuse_expired
 from agentrt.store.database import Store, Tx
 from agentrt.store.searchable import UnreadyFile, list_calls, list_file_names, list_unready_files
 from agentrt.store.threads import find_thread
-from agentrt.store.vector_stores import VectorStore, load_vector_store
+from agentrt.store.vector_stores import VectorStore, find_store_of_run
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _MAX_UNREADY: Final = 10
-_MAX_WHY_CHARS: Final = 200
-_MAX_WORDS: Final = 16
-_MAX_WORD_CHARS: Final = 40
 
 
 class StoredLibrary:
@@ -61,7 +58,7 @@ class StoredLibrary:
         if timeout_s > 0 and not _is_final(unready):
             async with self._aside():
                 unready = await self._wait(catalogue, until=until)
-        return _missing(unready)
+        return tell_missing(unready)
 
     async def search(
         self,
@@ -73,22 +70,18 @@ class StoredLibrary:
         max_candidates: int,
     ) -> Findings:
         """See Library.search."""
-        asked = StoreQuery(
-            queries=tuple(queries),
-            limit=limit,
-            score_threshold=score_threshold,
-            explains=True,
-            max_candidates=max_candidates,
-        )
-        found = await self._search.search(self._project, catalogue.store_ids, asked)
-        passages = [_passage(result) for result in found.results]
-        # The assistant's store and the thread's may hold the same file.
-        each = {passage.key: passage for passage in reversed(passages)}
-        return Findings(
-            passages=[each.pop(passage.key) for passage in passages if passage.key in each],
-            candidates=[_candidate(judged) for judged in found.candidates],
-            n_candidates=found.n_candidates,
-            vector_model=found.vector_model,
+        return await find_passages(
+            self._search,
+            self._project,
+            catalogue.store_ids,
+            StoreQuery(
+                queries=tuple(queries),
+                limit=limit,
+                score_threshold=score_threshold,
+                explains=True,
+                max_candidates=max_candidates,
+            ),
+            find=find_store_of_run,
         )
 
     async def sources(self, catalogue: Catalogue, numbers: Collection[int]) -> Mapping[Ref, str]:
@@ -113,7 +106,7 @@ class StoredLibrary:
 
     def _look(self, tx: Tx, spec: RunSpec) -> Catalogue:
         thread = find_thread(tx, self._project, self._thread_id)
-        own, theirs = _store_ids(thread.tool_resources), _store_ids(spec.tool_resources)
+        own, theirs = vector_store_ids(thread.tool_resources), vector_store_ids(spec.tool_resources)
         stores = {store.id: store for store_id in (*own, *theirs) if (store := self._vector_store(tx, store_id))}
         now = self._clock.now()
         open_ids = [store_id for store_id, store in stores.items() if not store.is_expired(now)]
@@ -137,11 +130,14 @@ class StoredLibrary:
 
     def _vector_store(self, tx: Tx, store_id: str) -> VectorStore | None:
         """None when it was deleted since."""
-        store = load_vector_store(tx, store_id)
-        return store if store is not None and store.project == self._project else None
+        try:
+            return find_store_of_run(tx, self._project, store_id)
+        except NotFoundError:
+            return None
 
 
-def _store_ids(resources: JsonObject) -> tuple[str, ...]:
+def vector_store_ids(resources: JsonObject) -> tuple[str, ...]:
+    """The stores that the `tool_resources` of an assistant, a thread or a run name."""
     search = resources.get("file_search")
     store_ids = search.get("vector_store_ids") if isinstance(search, dict) else None
     return tuple(item for item in store_ids if isinstance(item, str)) if isinstance(store_ids, list) else ()
@@ -153,52 +149,6 @@ def _unready(tx: Tx, store_ids: Sequence[str]) -> list[UnreadyFile]:
 
 def _is_final(unready: Sequence[UnreadyFile]) -> bool:
     return all(file.is_failed for file in unready)
-
-
-def _missing(unready: Sequence[UnreadyFile]) -> tuple[str, ...]:
-    """What a model is told of files that were not searched in."""
-    waiting = ", ".join(short_name(file.name) for file in unready if not file.is_failed)
-    notes = [f"Not searched, because they are still being indexed: {waiting}."] if waiting else []
-    for file in unready:
-        if file.is_failed:
-            why = " ".join(file.why.split())[:_MAX_WHY_CHARS]
-            notes.append(f"{short_name(file.name)} could not be read{f': {why}' if why else '.'}")
-    return tuple(notes)
-
-
-def _passage(result: Result) -> FoundPassage:
-    passage = result.passage
-    return FoundPassage(
-        file_id=result.file.file_id,
-        file_name=result.file.filename,
-        text=f"{passage.lead}{passage.text}",
-        score=result.score,
-        page=passage.page,
-        start=passage.start,
-        end=passage.end,
-    )
-
-
-def _candidate(judged: JudgedCandidate) -> SearchCandidate:
-    candidate = judged.candidate
-    return SearchCandidate(
-        file_id=candidate.file.file_id,
-        file_name=candidate.file.filename,
-        fate=candidate.fate,
-        store_id=candidate.file.store_id,
-        chunk=candidate.ord,
-        page=candidate.page,
-        start=candidate.start,
-        end=candidate.end,
-        keyword_score=candidate.keyword_score,
-        vector_score=candidate.vector_score,
-        fused_score=candidate.fused_score,
-        fused_rank=candidate.fused_rank,
-        rerank_score=judged.rerank_score,
-        score=candidate.score,
-        rank=candidate.rank,
-        words=tuple(word[:_MAX_WORD_CHARS] for word in candidate.words[:_MAX_WORDS]),
-    )
 
 
 def _shown(call: Mapping[str, Any]) -> dict[Ref, str]:

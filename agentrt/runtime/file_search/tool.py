@@ -161,6 +161,9 @@ def _shown(
         candidates=_candidates(findings.candidates, hits),
         n_candidates=findings.n_candidates,
         vector_model=findings.vector_model,
+        why_no_vectors=findings.why_no_vectors,
+        rerank_model=findings.rerank_model,
+        why_not_reranked=findings.why_not_reranked,
         n_tokens=n_tokens,
         budget_tokens=limits.budget_tokens,
     )

@@ -5,40 +5,27 @@ How passages are found and ranked is in retrieval/; here is what needs waiting: 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from agentrt.clock import Clock
-from agentrt.errors import ModelError
+from agentrt.models.reranking import Reranker
 from agentrt.retrieval.filters import Filter
 from agentrt.retrieval.search import Candidate, Found, Question, Result, SearchOptions, search
+from agentrt.runtime.vector_stores.reranking import Judgement, PassageJudge
 from agentrt.runtime.vector_stores.stores import refuse_expired
 from agentrt.runtime.vector_stores.vectors.cache import VectorCache
 from agentrt.runtime.vector_stores.vectors.questions import Embedded, QuestionVectors
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import serving_models
-from agentrt.store.vector_stores import find_vector_store, is_touch_due, touch_vector_stores
-
-log = logging.getLogger(__name__)
+from agentrt.store.vector_stores import VectorStore, find_vector_store, is_touch_due, touch_vector_stores
 
 Rewrite: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
 """Questions → as many queries, in their order. Never fails: at worst they are the same."""
-
-RERANKED: Final = 50
-"""How many of the best passages a reranker looks at."""
-
-
-class Reranker(Protocol):
-    """What reads a question beside each passage."""
-
-    async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
-        """How well each passage answers, from 0 to 1, in their order. Raises ModelError."""
-        ...
 
 
 class StoreQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +59,8 @@ class StoreAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     vector_model: the model whose vectors were compared (several stores may have several); None: words only.
     why_no_vectors: what kept the vectors of a store from being compared; None when it has none, or nothing has.
+    rerank_model: whose scores those of the results are; why_not_reranked: what kept the reranker from it, if there is
+    one and it was asked for.
     """
 
     queries: tuple[str, ...]
@@ -80,7 +69,12 @@ class StoreAnswer(msgspec.Struct, frozen=True, kw_only=True):
     n_candidates: int = 0
     vector_model: str | None = None
     why_no_vectors: str | None = None
+    rerank_model: str | None = None
+    why_not_reranked: str | None = None
 
+
+FindStore: TypeAlias = Callable[[Tx, str, str], VectorStore]
+"""A store by project and id. Raises NotFoundError."""
 
 _Read: TypeAlias = tuple[Found, bool, set[str]]
 """What was found, whether the use of the stores has to be written down, and the models of their vectors by then."""
@@ -105,19 +99,26 @@ class StoreSearch:
         self._clock = clock
         self._rewrite = rewrite
         self._questions = vectors
-        self._reranker = reranker
+        self._judge = None if reranker is None else PassageJudge(reranker, clock)
         self._vectors = VectorCache()
 
     async def search(
-        self, project: str, store_ids: Sequence[str], asked: StoreQuery, *, rewrite: Rewrite | None = None
+        self,
+        project: str,
+        store_ids: Sequence[str],
+        asked: StoreQuery,
+        *,
+        rewrite: Rewrite | None = None,
+        find: FindStore = find_vector_store,
     ) -> StoreAnswer:
         """Search stores as if they were one; they count as used. rewrite: in place of the one given at the start.
 
+        find: which stores the project may search in this way.
         Raises NotFoundError, InvalidRequestError for a store that has expired.
         """
 
         def look(tx: Tx) -> set[str]:
-            self._check(tx, project, store_ids)
+            self._check(tx, project, store_ids, find)
             return serving_models(tx, store_ids)
 
         # Before anything is paid for: a store that nobody may search, or without vectors.
@@ -125,10 +126,10 @@ class StoreSearch:
         queries = asked.queries
         if asked.rewrites:
             queries = tuple(await (rewrite or self._rewrite)(queries))
-        reranker = self._reranker if asked.reranks else None
+        judge = self._judge if asked.reranks else None
         options = SearchOptions(
-            limit=asked.limit if reranker is None else max(RERANKED, asked.limit),
-            score_threshold=asked.score_threshold if reranker is None else 0.0,
+            limit=asked.limit if judge is None else max(judge.candidates, asked.limit),
+            score_threshold=asked.score_threshold if judge is None else 0.0,
             filter=asked.filter,
             rewards_pairs=asked.reranks,
             is_explained=asked.explains,
@@ -137,37 +138,45 @@ class StoreSearch:
 
         while True:
             embedded = await self._embed(queries, sorted(models))
-            read = partial(self._read, project=project, store_ids=store_ids, embedded=embedded, options=options)
+            check = partial(self._check, project=project, store_ids=store_ids, find=find)
+            read = partial(self._read, check=check, store_ids=store_ids, embedded=embedded, options=options)
             found, is_touch_due, newer = await self._store.read_long(read)
             if newer <= models:
                 break
             models = newer  # a store's vectors were exchanged meanwhile: the old model's question does not fit them
         if is_touch_due:
             await self._store.write(lambda tx: touch_vector_stores(tx, set(store_ids), now=self._clock.now()))
-        judged = None if reranker is None else await _rerank(reranker, queries, found, asked)
-        if judged is None:
-            judged = _cut(found, asked)
+        said = Judgement() if judge is None else await judge.judge(queries, [_text(one) for one in found.results])
+        results, candidates = _cut(found, asked) if said.scores is None else _reranked(found, said.scores, asked)
         return StoreAnswer(
             queries=queries,
-            results=judged[0],
-            candidates=judged[1],
+            results=results,
+            candidates=candidates[: asked.max_candidates],
             n_candidates=found.n_candidates,
             vector_model=", ".join(embedded.models) or None,
             why_no_vectors=embedded.why_not,
+            rerank_model=None if judge is None or said.scores is None else judge.name,
+            why_not_reranked=said.why_not,
         )
 
     def _read(
-        self, tx: Tx, *, project: str, store_ids: Sequence[str], embedded: Embedded, options: SearchOptions
+        self,
+        tx: Tx,
+        *,
+        check: Callable[[Tx], bool],
+        store_ids: Sequence[str],
+        embedded: Embedded,
+        options: SearchOptions,
     ) -> _Read:
-        is_due = self._check(tx, project, store_ids)
+        is_due = check(tx)
         newer = serving_models(tx, store_ids) if embedded.models else set()
         nearest = self._vectors.nearest if embedded.models else None
         return search(tx, store_ids, embedded.questions, options, nearest), is_due, newer
 
-    def _check(self, tx: Tx, project: str, store_ids: Sequence[str]) -> bool:
+    def _check(self, tx: Tx, project: str, store_ids: Sequence[str], find: FindStore) -> bool:
         """Whether the stores' use has to be written down; most of the time it was a moment ago."""
         now = self._clock.now()
-        stores = [find_vector_store(tx, project, store_id) for store_id in store_ids]
+        stores = [find(tx, project, store_id) for store_id in store_ids]
         for found in stores:
             refuse_expired(found, now=now)
         return any(is_touch_due(found, now=now) for found in stores)
@@ -188,19 +197,12 @@ def _cut(found: Found, asked: StoreQuery) -> Judged:
     return results, [JudgedCandidate(_with_fate(candidate, kept, asked)) for candidate in found.candidates]
 
 
-async def _rerank(reranker: Reranker, queries: Sequence[str], found: Found, asked: StoreQuery) -> Judged | None:
-    """The results in the reranker's order, with its scores; None when it fails."""
-    texts = [result.passage.lead + result.passage.text for result in found.results]
-    if not texts:
-        return None
-    scores = [0.0] * len(texts)
-    try:
-        for query in queries:
-            said = await reranker.rerank(query, texts)
-            scores = [max(old, min(1.0, max(0.0, new))) for old, new in zip(scores, said, strict=True)]
-    except ModelError as error:
-        log.warning("search.not_reranked", extra={"error": error.code, "status": error.http_status})
-        return None
+def _text(result: Result) -> str:
+    return result.passage.lead + result.passage.text
+
+
+def _reranked(found: Found, scores: Sequence[float], asked: StoreQuery) -> Judged:
+    """The results in the order of these scores, which are theirs now."""
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
     ranked = [replace(found.results[i], score=scores[i]) for i in order]
     results = [result for result in ranked if result.score >= asked.score_threshold][: asked.limit]

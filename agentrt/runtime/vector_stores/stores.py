@@ -5,10 +5,8 @@ Indexing the files is in ingest/, searching in search.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
-
-from sqlalchemy.exc import IntegrityError
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Dispatcher
@@ -32,10 +30,9 @@ from agentrt.store.vector_stores import (
     delete_vector_store,
     expiry_of,
     find_vector_store,
+    hold_vector_store,
     update_vector_store,
 )
-
-T = TypeVar("T")
 
 
 class VectorStores:
@@ -52,7 +49,7 @@ class VectorStores:
         def write(tx: Tx) -> VectorStore:
             return make_store(tx, self._dispatcher, project, new, now=self._clock.now())
 
-        return await self._write(write)
+        return await self._store.write(write)
 
     async def update(self, project: str, store_id: str, changes: Mapping[str, Any]) -> VectorStore:
         """Replace the given fields of NewVectorStore (name, metadata, expires_after_days); absent ones stay.
@@ -90,7 +87,7 @@ class VectorStores:
             self._put(tx, project, store_id, [new])
             return find_store_file(tx, store_id, new.file_id)
 
-        return await self._write(write)
+        return await self._store.write(write)
 
     async def set_attributes(
         self, project: str, store_id: str, file_id: str, attributes: Mapping[str, AttributeValue] | None
@@ -125,7 +122,7 @@ class VectorStores:
             insert_batch(tx, batch, list(dict.fromkeys(file.file_id for file in new)))
             return batch
 
-        return await self._write(write)
+        return await self._store.write(write)
 
     async def cancel_batch(self, project: str, store_id: str, batch_id: str) -> VectorStoreBatch:
         """Let those of its files be that are not indexed yet. Once is enough: again changes nothing.
@@ -144,16 +141,9 @@ class VectorStores:
 
         return await self._store.write(write)
 
-    async def _write(self, write: Callable[[Tx], T]) -> T:
-        try:
-            return await self._store.write(write)
-        except IntegrityError:
-            # The store or a file was deleted at this moment: now that is seen.
-            return await self._store.write(write)
-
     def _put(self, tx: Tx, project: str, store_id: str, new: Sequence[NewStoreFile]) -> None:
         now = self._clock.now()
-        found = find_vector_store(tx, project, store_id)
+        found = hold_vector_store(tx, project, store_id)
         refuse_expired(found, now=now)
         put_files(tx, self._dispatcher, found, new, now=now)
 

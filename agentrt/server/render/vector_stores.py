@@ -118,6 +118,8 @@ def render_search(answer: StoreAnswer, *, explains: bool) -> SearchResultsPage:
         page["explain"] = {
             "vector_model": answer.vector_model,
             "why_no_vectors": answer.why_no_vectors,
+            "rerank_model": answer.rerank_model,
+            "why_not_reranked": answer.why_not_reranked,
             "candidates": candidates,
         }
     return page

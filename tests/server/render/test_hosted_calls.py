@@ -302,7 +302,8 @@ def test_a_search_shows_its_results_with_their_text_where_it_was_asked_for(with_
     account = call["agentrt"]
     kept, dropped = account.pop("candidates")
     assert account == {
-        "queries": ["x"], "tokens": 30, "budget_tokens": 4_000, "vector_model": None, "total_candidates": 7,
+        "queries": ["x"], "tokens": 30, "budget_tokens": 4_000, "total_candidates": 7,
+        "vector_model": None, "why_no_vectors": None, "rerank_model": None, "why_not_reranked": None,
     }  # fmt: skip
     assert kept == {
         "vector_store_id": "vs_1", "file_id": "file-3", "filename": "a.txt", "chunk_index": 1, "page": 2,

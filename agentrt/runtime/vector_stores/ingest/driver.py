@@ -14,7 +14,7 @@ from typing import Any, Final
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.errors import ExtractionError, FencedError, StoreError, UnavailableError
-from agentrt.retrieval.index import FileVectors, index_file
+from agentrt.retrieval.index import FileVectors, index_bytes, index_file
 from agentrt.retrieval.prepare import Prepared
 from agentrt.retrieval.preparer import Preparer
 from agentrt.runtime.drive import Interrupt
@@ -133,8 +133,7 @@ class IngestDriver:
 
     async def _write(self, hold: Hold, row: VectorStoreFile, prepared: Prepared, vectors: FileVectors | None) -> bool:
         """Let the file be found. False: it was detached, cancelled or put in again meanwhile."""
-        size = sum(len(segment.text.encode()) + len(segment.lead.encode()) for segment in prepared.segments)
-        size += 0 if vectors is None else sum(len(one) for own in vectors.of_segment.values() for one in own)
+        size = index_bytes(prepared, vectors)
         completed = {"status": "completed", "usage_bytes": size, "job_id": None, "retry_at": None}
 
         def claim(tx: Tx) -> bool:

@@ -18,7 +18,7 @@ from agentrt.ids import new_id
 from agentrt.retrieval.chunk import Chunking
 from agentrt.runtime.requests import NewStoreFile, NewVectorStore
 from agentrt.store.database import Store, Tx
-from agentrt.store.files import check_files
+from agentrt.store.files import hold_files
 from agentrt.store.jobs import Job, insert_job
 from agentrt.store.search_index import AttributeValue, hide_file, index_attributes
 from agentrt.store.vector_store_files import (
@@ -74,7 +74,7 @@ def put_files(tx: Tx, dispatcher: Dispatcher, store: VectorStore, new: Sequence[
     wanted = {file.file_id: file for file in new}
     if not wanted:
         return
-    check_files(tx, store.project, list(wanted))
+    hold_files(tx, store.project, list(wanted))
     # In one order for all, so that no two transactions wait for each other.
     file_ids = sorted(wanted)
     there = find_in_store(tx, store.id, file_ids)

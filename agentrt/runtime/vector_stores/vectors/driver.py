@@ -2,45 +2,40 @@
 
 They lack them when another model was chosen, or when it did not answer while they were indexed. Meanwhile the store is
 searched as before: by the old model's vectors, or by words. It changes in one stroke, when no file is left.
+
+While processes with two configurations share a database, as in a rolling restart, those with the older one leave all
+this to the others (store/workers.py).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from agentrt.clock import Clock
 from agentrt.dispatch.ports import Dispatcher
 from agentrt.errors import ModelError
-from agentrt.retrieval.index import FileVectors
 from agentrt.runtime.drive import Interrupt
 from agentrt.runtime.vector_stores.places import Places
-from agentrt.runtime.vector_stores.vectors.texts import SegmentWords, TextVectors
+from agentrt.runtime.vector_stores.vectors.indexed import embed_indexed_file
+from agentrt.runtime.vector_stores.vectors.texts import TextVectors
 from agentrt.store.database import Store, Tx
-from agentrt.store.embedded_files import (
-    SegmentText,
-    file_texts,
-    files_missing,
-    find_index,
-    is_visible,
-    mark_embedded,
-    serve_if_complete,
-    set_size,
-)
+from agentrt.store.embedded_files import files_missing, find_index, serve_if_complete
 from agentrt.store.jobs import Hold, fence, finish_held_job, finish_job, mark_ready, rest_job
-from agentrt.store.search_vectors import StoredVector, delete_file_vectors, delete_other_vectors, insert_vectors
+from agentrt.store.search_vectors import delete_other_vectors
+from agentrt.store.workers import is_embedding_in_force
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 60.0
 """How long a store rests when the embedding model does not answer."""
 
+LEFT_TO_OTHERS_S: Final = 1.0
+"""How long a job rests that this process has taken though it is for those with a newer configuration."""
+
 _AT_ONCE: Final = 2
 _FILES_AT_ONCE: Final = 100
-_VECTORS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +49,21 @@ class BegunVectors:
 class VectorDriver:
     """Drives jobs that embed what a store has; see JobDriver. vectors: of the model that search uses, None for none."""
 
-    def __init__(self, *, store: Store, dispatcher: Dispatcher, clock: Clock, vectors: TextVectors | None) -> None:
+    def __init__(
+        self, *, store: Store, dispatcher: Dispatcher, clock: Clock, vectors: TextVectors | None, lease_s: float
+    ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._clock = clock
         self._vectors = vectors
+        self._lease_s = lease_s
         self._places = Places(_AT_ONCE, wake=lambda job_id: dispatcher.retry(job_id, delay_s=0.0))
 
     def begin(self, tx: Tx, hold: Hold) -> BegunVectors | None:
         """See JobDriver.begin."""
+        if not self._is_in_force(tx):
+            self._put_off(tx, hold, LEFT_TO_OTHERS_S)
+            return None
         found = find_index(tx, hold.subject_id)
         if found is None or self._vectors is None:
             finish_job(tx, hold.job_id)
@@ -91,59 +92,30 @@ class VectorDriver:
 
     async def _embed_all(self, begun: BegunVectors, vectors: TextVectors, interrupt: Interrupt) -> bool:
         """Embed file after file. False: interrupted. Raises ModelError when the model does not answer."""
-        find = partial(files_missing, index_key=begun.index_key, model=vectors.model, limit=_FILES_AT_ONCE)
+
+        def find(tx: Tx) -> list[int]:
+            # When it is not, this is over: who finishes the job lets the others' sweep make one of their own.
+            is_ours = self._is_in_force(tx)
+            return files_missing(tx, begun.index_key, vectors.model, limit=_FILES_AT_ONCE) if is_ours else []
+
+        def check(tx: Tx) -> None:
+            fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
+
         while files := await self._store.read(find):
             for file_key in files:
                 if interrupt.is_resting:
                     return False
-                await self._embed(begun, vectors, file_key)
+                await embed_indexed_file(
+                    self._store, vectors, index_key=begun.index_key, file_key=file_key, check=check
+                )
         return True
-
-    async def _embed(self, begun: BegunVectors, vectors: TextVectors, file_key: int) -> None:
-        texts = await self._store.read_long(partial(file_texts, file_key=file_key))
-        try:
-            made = await vectors.of(SegmentWords(i, text.lead + text.text) for i, text in enumerate(texts))
-        except ModelError as error:
-            if error.reason != "invalid_prompt":
-                raise
-            # It is about this text, and would be the next time: a file without vectors is found by its words.
-            log.error("vectors.refused", extra={"store": begun.hold.subject_id, "file_key": file_key})
-            made = FileVectors(vectors.model, {})
-        await self._write(begun, file_key, texts, made)
-
-    async def _write(self, begun: BegunVectors, file_key: int, texts: Sequence[SegmentText], made: FileVectors) -> None:
-        """Write the vectors of a file, in place of what a dead process had written of them."""
-        rows, model = _rows(texts, made), made.model
-        size = sum(len(text.text.encode()) + len(text.lead.encode()) for text in texts)
-        size += sum(len(row.vector) for row in rows)
-
-        def clear(tx: Tx) -> None:
-            fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
-            delete_file_vectors(tx, begun.index_key, model, file_key)
-
-        def add(tx: Tx, some: Sequence[StoredVector], *, is_last: bool) -> bool:
-            fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
-            if is_last:
-                set_size(tx, file_key, size)  # its row before that of the index, as whoever deletes it does
-            if not is_visible(tx, file_key):  # swept up already, perhaps: nobody would delete these
-                return False
-            insert_vectors(tx, begun.index_key, model, some)
-            if is_last:
-                mark_embedded(tx, begun.index_key, file_key, model)
-            return True
-
-        await self._store.write(clear)
-        for at in range(0, max(1, len(rows)), _VECTORS_AT_ONCE):
-            some = rows[at : at + _VECTORS_AT_ONCE]
-            if not await self._store.write(partial(add, some=some, is_last=at + _VECTORS_AT_ONCE >= len(rows))):
-                return
 
     async def _conclude(self, begun: BegunVectors, model: str, interrupt: Interrupt) -> None:
         """Change the store to the model, and take away what others have made."""
 
         def serve(tx: Tx) -> bool:
             fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
-            return serve_if_complete(tx, begun.index_key, model)
+            return self._is_in_force(tx) and serve_if_complete(tx, begun.index_key, model)
 
         def clean(tx: Tx) -> bool:
             fence(tx, begun.hold.job_id, begun.hold.epoch, now=self._clock.now())
@@ -157,17 +129,13 @@ class VectorDriver:
         # A file that came without vectors meanwhile has the sweep make another job.
         await self._store.write(lambda tx: finish_held_job(tx, begun.hold.job_id, begun.hold.epoch))
 
+    def _is_in_force(self, tx: Tx) -> bool:
+        model = None if self._vectors is None else self._vectors.model
+        return is_embedding_in_force(tx, model, now=self._clock.now(), lease_s=self._lease_s)
+
     def _put_off(self, tx: Tx, hold: Hold, wait_s: float) -> None:
         """Let go of the job until then. Raises FencedError."""
         mark_ready(tx, hold.job_id, at=self._clock.now() + wait_s)
         ready = rest_job(tx, hold)
         if ready is not None:
             self._dispatcher.submit(tx, ready, delay_s=wait_s)
-
-
-def _rows(texts: Sequence[SegmentText], made: FileVectors) -> list[StoredVector]:
-    return [
-        StoredVector(text.segment_id, window, vector)
-        for i, text in enumerate(texts)
-        for window, vector in enumerate(made.of_segment.get(i, ()))
-    ]

@@ -32,20 +32,20 @@ class VectorParts(msgspec.Struct, frozen=True, kw_only=True):
     sweeps: Sequence[Sweep]
 
 
-def vector_parts(models: Models, *, store: Store, dispatcher: Dispatcher, clock: Clock) -> VectorParts:
-    """The parts for the models of a project."""
+def vector_parts(models: Models, *, store: Store, dispatcher: Dispatcher, clock: Clock, lease_s: float) -> VectorParts:
+    """The parts for the models of a project. lease_s: how long a silent process counts as alive."""
     embedder = _usable(models.search_embedding())
     texts = None if embedder is None else TextVectors(embedder, store=store, clock=clock)
     sweeps = [Sweep("embeddings", partial(purge_cache, store, clock=clock), PURGE_EVERY_S)]
     if store.is_shared:
         sweeps.append(Sweep("graphs", Graphs(store).grow, GROW_EVERY_S))
     if texts is not None:
-        look = partial(queue_missing, store, dispatcher, clock=clock, model=texts.model)
+        look = partial(queue_missing, store, dispatcher, clock=clock, model=texts.model, lease_s=lease_s)
         sweeps.append(Sweep("vectors", look, LOOK_EVERY_S))
     return VectorParts(
         model=None if texts is None else texts.model,
         files=None if texts is None else FileEmbedding(texts, clock=clock),
-        driver=VectorDriver(store=store, dispatcher=dispatcher, clock=clock, vectors=texts),
+        driver=VectorDriver(store=store, dispatcher=dispatcher, clock=clock, vectors=texts, lease_s=lease_s),
         questions=QuestionVectors(models.embedding_named),
         sweeps=sweeps,
     )

@@ -14,6 +14,7 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import stores_missing
 from agentrt.store.embedding_cache import purge_cached
 from agentrt.store.jobs import Job, find_job, insert_job
+from agentrt.store.workers import is_embedding_in_force
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,15 @@ _KEPT_FOR_S: Final = 30 * 86_400
 _PURGES_AT_ONCE: Final = 50
 
 
-async def queue_missing(store: Store, dispatcher: Dispatcher, *, clock: Clock, model: str) -> None:
-    """Have the vectors of this model made wherever files lack them. One job for each store, whoever looks."""
+async def queue_missing(store: Store, dispatcher: Dispatcher, *, clock: Clock, model: str, lease_s: float) -> None:
+    """Have the vectors of this model made wherever files lack them. One job for each store, whoever looks.
+
+    Nothing while a process that was started later wants those of another model.
+    """
 
     def look(tx: Tx) -> list[tuple[str, str]]:
+        if not is_embedding_in_force(tx, model, now=clock.now(), lease_s=lease_s):
+            return []
         return [found for found in stores_missing(tx, model) if find_job(tx, _job_id(found[0])) is None]
 
     def write(tx: Tx, store_id: str, project: str) -> bool:

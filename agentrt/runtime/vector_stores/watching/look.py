@@ -26,9 +26,9 @@ from agentrt.runtime.storage import Storage
 from agentrt.runtime.vector_stores.ingest.queue import chunking_of, put_files, set_attributes
 from agentrt.runtime.vector_stores.watching.declared_stores import delete_if_there
 from agentrt.store.database import Store, Tx
-from agentrt.store.files import existing_files, insert_file
+from agentrt.store.files import hold_those_there, insert_file
 from agentrt.store.vector_store_files import VectorStoreFile, find_in_store
-from agentrt.store.vector_stores import find_vector_store
+from agentrt.store.vector_stores import hold_vector_store
 from agentrt.store.watched_folders import (
     WatchedFile,
     forget_watched_file,
@@ -271,9 +271,9 @@ class Look:
         self.is_pending = self.is_pending or any(row.next_file_id is not None for row in known.values())
 
     def _attach_some(self, tx: Tx, rows: Sequence[WatchedFile]) -> None:
-        store = find_vector_store(tx, DEFAULT_PROJECT, self._spec.id)
+        store = hold_vector_store(tx, DEFAULT_PROJECT, self._spec.id)
         ids = [row.next_file_id for row in rows if row.next_file_id is not None]
-        existing = existing_files(tx, DEFAULT_PROJECT, ids)
+        existing = hold_those_there(tx, DEFAULT_PROJECT, ids)
         new: list[NewStoreFile] = []
         for row in rows:
             if row.next_file_id in existing:

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from agentrt.config.load import load_config
+from agentrt.engine.events import RunCompleted
+from agentrt.engine.message import JsonObject, TextPart
 from agentrt.errors import NotFoundError, PermissionDeniedError
+from agentrt.models.client import ModelClient
 from agentrt.runtime.assembly import Runtime
-from agentrt.runtime.requests import NewStoreFile
+from agentrt.runtime.requests import NewMessage, NewRun, NewStoreFile, NewThread
 from agentrt.runtime.vector_stores.search import StoreQuery
 from agentrt.runtime.vector_stores.watching.state import FolderState, read_folder_state
 from agentrt.store.assistants import find_assistant
@@ -22,6 +25,7 @@ from agentrt.store.files import list_files
 from agentrt.store.pages import PageQuery
 from agentrt.store.vector_stores import VectorStore, find_vector_store
 from agentrt.store.watched_folders import WatchedFile, list_watched_files, prolong_watch, take_watch
+from agentrt.testing.scripts import ScriptedModel, call, text
 
 AGENTS = """
 [models.demo]
@@ -58,9 +62,12 @@ class Project:
         return path
 
     @asynccontextmanager
-    async def open(self, toml: str = AGENTS + STORE) -> AsyncGenerator[Runtime, None]:
+    async def open(
+        self, toml: str = AGENTS + STORE, *, model: ScriptedModel | None = None
+    ) -> AsyncGenerator[Runtime, None]:
         (self.folder / "agents.toml").write_text(toml)
-        async with Runtime(load_config(self.folder / "agents.toml", environ={})) as runtime:
+        models: dict[str, ModelClient] = {} if model is None else {"demo": model}
+        async with Runtime(load_config(self.folder / "agents.toml", environ={}), models=models) as runtime:
             yield runtime
 
 
@@ -220,6 +227,26 @@ async def test_the_table_makes_changes_and_takes_away_the_store(project: Project
         with pytest.raises(NotFoundError):
             await runtime.store.read(stored)
         assert await n_files(runtime) == 1, "what came from the folder is gone, the other one stays"
+
+
+async def test_a_declared_agent_searches_its_store_in_every_project_and_nobody_else_there(project: Project) -> None:
+    project.put("refunds.md", "Refunds are paid within fourteen days.")
+    agents = AGENTS.replace('"file_search"]\n', '"file_search"]\nvector_stores = ["handbook"]\n')
+    model = ScriptedModel(call("file_search", queries=["refunds"]), text("Within fourteen days."))
+    async with project.open(agents + STORE, model=model) as runtime:
+        await settled(runtime, "refunds.md")
+        thread = NewThread(messages=(NewMessage("user", (TextPart("When are refunds paid?"),)),))
+        run = await runtime.runs.create_with_thread("other", thread, NewRun(assistant_id="asst_helper"))
+        async with asyncio.timeout(60):
+            events = [n.event async for some in runtime.runs.follow(run.spec.id) for n in some]
+        assert isinstance(events[-1], RunCompleted)
+        assert any("fourteen days" in message.text for message in model.requests[-1].messages)
+
+        names_it: JsonObject = {"file_search": {"vector_store_ids": [HANDBOOK]}}
+        with pytest.raises(NotFoundError):
+            await runtime.threads.create("other", NewThread(tool_resources=names_it))
+        with pytest.raises(NotFoundError):
+            await runtime.store_search.search("other", [HANDBOOK], StoreQuery(queries=("refunds",)))
 
 
 async def test_there_are_never_more_files_than_may_be(project: Project) -> None:

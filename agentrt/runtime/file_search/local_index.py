@@ -1,0 +1,202 @@
+"""The index of a FileSearch while it is open: the server's tables in a SQLite file, read and searched as there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from agentrt.clock import SystemClock
+from agentrt.config.schema import DEFAULT_PROJECT
+from agentrt.engine.message import Message, SearchHit, SearchShown
+from agentrt.engine.spec import RunSpec
+from agentrt.models.embeddings import Embedder
+from agentrt.models.reranking import Reranker
+from agentrt.retrieval.chunk import Chunking
+from agentrt.retrieval.filters import Compound, Filter
+from agentrt.retrieval.preparer import Preparer
+from agentrt.runtime.default_search_models import default_embedder, default_reranker
+from agentrt.runtime.file_search.findings import find_passages
+from agentrt.runtime.file_search.library import FoundPassage
+from agentrt.runtime.file_search.local_library import LocalLibrary
+from agentrt.runtime.file_search.local_reading import STORE_ID, LocalReading
+from agentrt.runtime.file_search.sources import FailedFile, Gathered, gather
+from agentrt.runtime.file_search.tool import MAX_CANDIDATES, SearchRunner
+from agentrt.runtime.vector_stores.search import StoreQuery, StoreSearch
+from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
+from agentrt.runtime.vector_stores.vectors.texts import TextVectors
+from agentrt.store.database import Store
+from agentrt.store.open import open_store
+from agentrt.store.watched_folders import WatchedFile, list_watched_files
+
+if TYPE_CHECKING:
+    from agentrt.runtime.file_search.local import FileSearch
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedFile:
+    """A file that is searched in. id: as citations name it. path: None for a text of the program."""
+
+    id: str
+    name: str
+    path: Path | None
+    size_bytes: int
+
+
+class LocalIndex:
+    """Open from `async with` on; entering reads the files. Tells the FileSearch what it has found there."""
+
+    def __init__(self, files: FileSearch) -> None:
+        self._files = files
+        self._clock = SystemClock()
+        self._exits = AsyncExitStack()
+        self._gate = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        files = self._files
+        async with AsyncExitStack() as exits:
+            embedder, reranker = await _embedder(files), await _reranker(files)
+            self._store = await open_store(f"sqlite:///{files.index_path}", clock=self._clock)
+            exits.push_async_callback(self._store.close)
+            preparer = Preparer()
+            exits.push_async_callback(preparer.close)
+            self._reading = LocalReading(
+                self._store,
+                preparer,
+                self._clock,
+                chunking=Chunking(files.chunk_tokens, files.overlap_tokens),
+                vectors=None if embedder is None else TextVectors(embedder, store=self._store, clock=self._clock),
+                attributes=files.attributes,
+            )
+            self._search = _search(self._store, self._clock, embedder, reranker)
+            await self.refresh()
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exits.__aexit__(kind, error, trace)
+
+    async def refresh(self) -> None:
+        """Look at the sources, and read what is new or has changed."""
+        async with self._gate:
+            gathered = await asyncio.to_thread(_gather, self._files)
+            problem = await self._reading.go(gathered)
+            rows = await self._store.read_long(lambda tx: list_watched_files(tx, STORE_ID))
+            self._files.files = {
+                row.file_id: _searched(row, row.file_id, gathered) for row in rows if row.file_id is not None
+            }
+            failed = [_failed(row, gathered) for row in rows if row.error is not None]
+            self._files.failures = [*failed, *gathered.left_out]
+            self._files.problems = [*gathered.problems, *([] if problem is None else [problem])]
+
+    def runner(
+        self,
+        history: Sequence[Message],
+        searches: Sequence[SearchShown],
+        *,
+        context_window: Callable[[RunSpec], Awaitable[int | None]],
+    ) -> SearchRunner:
+        """file_search for one run."""
+        library = LocalLibrary(
+            self._store,
+            self._search,
+            filter_=self._files.filter,
+            failures=self._files.failures,
+            history=history,
+            searches=searches,
+        )
+        return SearchRunner(library, clock=self._clock, context_window=context_window)
+
+    async def search(
+        self, queries: Sequence[str], *, limit: int, score_threshold: float, filter_: Filter | None
+    ) -> SearchShown:
+        """Search outside of a run."""
+        asked = StoreQuery(
+            queries=tuple(queries),
+            limit=limit,
+            score_threshold=score_threshold,
+            filter=_both(self._files.filter, filter_),
+            explains=True,
+            max_candidates=MAX_CANDIDATES,
+        )
+        found = await find_passages(self._search, DEFAULT_PROJECT, [STORE_ID], asked)
+        return SearchShown(
+            hits=tuple(_hit(passage) for passage in found.passages),
+            score_threshold=score_threshold,
+            queries=tuple(queries),
+            candidates=tuple(found.candidates),
+            n_candidates=found.n_candidates,
+            vector_model=found.vector_model,
+            why_no_vectors=found.why_no_vectors,
+            rerank_model=found.rerank_model,
+            why_not_reranked=found.why_not_reranked,
+        )
+
+
+def _search(store: Store, clock: SystemClock, embedder: Embedder | None, reranker: Reranker | None) -> StoreSearch:
+    def find(model: str) -> Embedder | None:
+        return embedder if embedder is not None and embedder.model == model else None
+
+    async def as_they_are(queries: Sequence[str]) -> Sequence[str]:
+        return queries
+
+    vectors = None if embedder is None else QuestionVectors(find)
+    return StoreSearch(store=store, clock=clock, rewrite=as_they_are, vectors=vectors, reranker=reranker)
+
+
+async def _embedder(files: FileSearch) -> Embedder | None:
+    """Raises ModelNotFoundError, ModelError for one whose files cannot be read."""
+    named = files.embedding
+    return await default_embedder(named, config=files.config) if isinstance(named, str) else named
+
+
+async def _reranker(files: FileSearch) -> Reranker | None:
+    """Raises ModelNotFoundError."""
+    named = files.reranker
+    return await default_reranker(named, config=files.config) if isinstance(named, str) else named
+
+
+def _gather(files: FileSearch) -> Gathered:
+    """Without the index itself, which may be in one of the folders."""
+    found = gather(files.sources, include=files.include, ignore=files.ignore)
+    own = str(files.index_path.resolve())
+    for key in [key for key in found.files if key.startswith(own)]:
+        del found.files[key]
+    return found
+
+
+def _searched(row: WatchedFile, file_id: str, gathered: Gathered) -> SearchedFile:
+    given = gathered.files.get(row.path)
+    if given is None:
+        return SearchedFile(file_id, Path(row.path).name, Path(row.path), row.size_bytes)
+    return SearchedFile(file_id, given.name, given.path, given.size_bytes)
+
+
+def _failed(row: WatchedFile, gathered: Gathered) -> FailedFile:
+    given = gathered.files.get(row.path)
+    name, path = (Path(row.path).name, Path(row.path)) if given is None else (given.name, given.path)
+    return FailedFile(name, path, row.error or "")
+
+
+def _both(one: Filter | None, other: Filter | None) -> Filter | None:
+    if one is None or other is None:
+        return one or other
+    return Compound("and", (one, other))
+
+
+def _hit(passage: FoundPassage) -> SearchHit:
+    return SearchHit(
+        file_id=passage.file_id,
+        file_name=passage.file_name,
+        score=passage.score,
+        text=passage.text,
+        page=passage.page,
+        start=passage.start,
+        end=passage.end,
+    )
