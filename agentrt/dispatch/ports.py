@@ -29,9 +29,12 @@ class Dispatcher(Protocol):
         """Hand the job to `handle` here again later, with no transaction: the database failed under its driver."""
         ...
 
-    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[bool]:
         """While a job that is driven here does nothing but wait for other jobs: they may have its slot. Afterwards it
-        waits for one, before those that have not begun."""
+        waits for one, before those that have not begun.
+
+        False: too many wait already. It keeps its slot, and had better not wait: those it waits for may need it.
+        """
         ...
 
     def open_queue(self, queue: str) -> None:

@@ -75,7 +75,7 @@ class PgDispatcher:
         """See Dispatcher.retry."""
         self._loop.call_later(delay_s, self._slots.put, job_id)
 
-    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[bool]:
         """See Dispatcher.aside."""
         return self._slots.aside(job_id)
 

@@ -8,6 +8,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+LENT_MAX = 4
+"""How many jobs may have lent their slot, for each slot there is. Each keeps its memory, and asks the database about
+what it waits for: where others come faster than that is done, there would be more and more of them."""
+
 
 class Slots:
     """Drives jobs, each in a task of its own. What finds no slot waits here, in order.
@@ -48,16 +52,22 @@ class Slots:
             self._fill()
 
     @asynccontextmanager
-    async def aside(self, job_id: str) -> AsyncGenerator[None, None]:
+    async def aside(self, job_id: str) -> AsyncGenerator[bool, None]:
         """Lend the slot of a driven job to others; then it waits until there is one again, before those that have not
-        begun. For a job that is not driven, or has lent its slot already, nothing happens."""
+        begun. For a job that is not driven, or has lent its slot already, nothing happens.
+
+        False: so many have lent theirs that this one has to keep it.
+        """
         if job_id not in self._driven or job_id in self._aside:
-            yield
+            yield True
+            return
+        if len(self._aside) >= LENT_MAX * self._n:
+            yield False
             return
         self._aside.add(job_id)
         self._freed()
         try:
-            yield
+            yield True
             if not self._has_room:
                 turn = asyncio.get_running_loop().create_future()
                 self._returning.append((job_id, turn))

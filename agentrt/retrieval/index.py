@@ -63,52 +63,79 @@ async def index_file(
     False: it was refused, or taken out of the store meanwhile. A crash or an error in between leaves what the sweeper
     takes away.
     """
-    now = int(clock.now())
-    pieces = list(_pieces(prepared.segments))
+    indexing = _Indexing(prepared, store_id, file_id, vectors, claim, staged_at=int(clock.now()))
+    return await indexing.run(store)
 
-    def begin(tx: Tx) -> tuple[int, int, bool | None]:
-        """Most files are small: they are begun, written and published in one transaction."""
-        is_small = len(pieces) == 1
-        if is_small and not claim(tx):
-            return 0, 0, False
-        index_key = open_index(tx, store_id)
-        file_key = stage_file(tx, index_key, now=now)
-        add(tx, index_key, file_key, pieces[0])
-        return index_key, file_key, publish(tx, index_key, file_key) if is_small else None
 
-    def add(tx: Tx, index_key: int, file_key: int, piece: Piece) -> None:
+class _Indexing:
+    """One file on its way into the index."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        store_id: str,
+        file_id: str,
+        vectors: FileVectors | None,
+        claim: Callable[[Tx], bool],
+        *,
+        staged_at: int,
+    ) -> None:
+        self._prepared = prepared
+        self._store_id = store_id
+        self._file_id = file_id
+        self._vectors = vectors
+        self._claim = claim
+        self._staged_at = staged_at
+        self._pieces = list(_pieces(prepared.segments))
+
+    async def run(self, store: Store) -> bool:
+        """See index_file. Most files are small: they are begun, written and published in one transaction."""
+        if len(self._pieces) == 1:
+            return await store.write(self._index_at_once)
+        index_key, file_key = await store.write(self._begin)
+        for piece in self._pieces[1:]:
+            await store.write(partial(self._add, index_key=index_key, file_key=file_key, piece=piece))
+        return await store.write(partial(self._finish, index_key=index_key, file_key=file_key))
+
+    def _index_at_once(self, tx: Tx) -> bool:
+        return self._claim(tx) and self._publish(tx, *self._begin(tx))
+
+    def _begin(self, tx: Tx) -> tuple[int, int]:
+        """(index key, file key)."""
+        index_key = open_index(tx, self._store_id)
+        file_key = stage_file(tx, index_key, now=self._staged_at)
+        self._add(tx, index_key, file_key, self._pieces[0])
+        return index_key, file_key
+
+    def _add(self, tx: Tx, index_key: int, file_key: int, piece: Piece) -> None:
         add_segments(tx, index_key, _rows(piece, file_key))
-        if vectors is not None:
-            insert_vectors(tx, index_key, vectors.model, _vector_rows(piece, file_key, vectors))
+        if self._vectors is not None:
+            insert_vectors(tx, index_key, self._vectors.model, _vector_rows(piece, file_key, self._vectors))
 
-    def publish(tx: Tx, index_key: int, file_key: int) -> bool:
+    def _finish(self, tx: Tx, index_key: int, file_key: int) -> bool:
+        if self._claim(tx):
+            return self._publish(tx, index_key, file_key)
+        abandon_file(tx, file_key)
+        return False
+
+    def _publish(self, tx: Tx, index_key: int, file_key: int) -> bool:
+        prepared, vectors = self._prepared, self._vectors
         is_published = publish_file(
             tx,
             file_key,
-            store_id=store_id,
-            file_id=file_id,
+            store_id=self._store_id,
+            file_id=self._file_id,
             language=prepared.language,
             analyser=prepared.analyser,
             n_chunks=prepared.n_chunks,
             n_terms=prepared.n_terms,
             embedded_with=None if vectors is None else vectors.model,
         )
-        if is_published and vectors is not None:
-            serve_if_complete(tx, index_key, vectors.model)
-        return is_published
-
-    def finish(tx: Tx, index_key: int, file_key: int) -> bool:
-        is_published = claim(tx) and publish(tx, index_key, file_key)
         if not is_published:
             abandon_file(tx, file_key)
+        elif vectors is not None:
+            serve_if_complete(tx, index_key, vectors.model)
         return is_published
-
-    index_key, file_key, is_published = await store.write(begin)
-    for piece in pieces[1:]:
-        await store.write(partial(add, index_key=index_key, file_key=file_key, piece=piece))
-    if is_published is not None:
-        return is_published
-    return await store.write(partial(finish, index_key=index_key, file_key=file_key))
 
 
 async def sweep_index(store: Store, *, clock: Clock) -> int:

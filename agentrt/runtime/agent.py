@@ -115,7 +115,7 @@ class Agent:
         return self._spec
 
     async def run(
-        self, said: str | Message, *, thread: Conversation | Thread | None = None, context: object = None
+        self, said: str | Message, *, thread: Conversation | Thread[Agent] | None = None, context: object = None
     ) -> Result:
         """Say something and run until there is an answer or something only the caller can do.
 
@@ -131,7 +131,7 @@ class Agent:
         self,
         said: str | Message,
         *,
-        thread: Conversation | Thread | None = None,
+        thread: Conversation | Thread[Agent] | None = None,
         context: object = None,
         is_watched: bool = True,
     ) -> Stream:

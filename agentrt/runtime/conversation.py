@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from agentrt.engine.events import Event
 from agentrt.engine.message import Message, Role, SearchShown, ToolCall, Usage
@@ -13,8 +13,7 @@ from agentrt.engine.run import LastError, Run, RunStatus
 from agentrt.runtime.file_search.citations import Citation, citations_of
 from agentrt.runtime.file_search.markers import find_marks
 
-if TYPE_CHECKING:
-    from agentrt.runtime.agent import Agent
+A = TypeVar("A", contravariant=True)
 
 
 class Conversation:
@@ -47,7 +46,7 @@ class Result:
     run: Run
     conversation: Conversation
     history: Sequence[Message] = field(default=(), repr=False)
-    thread: Thread | None = field(default=None, repr=False)
+    thread: Thread[Any] | None = field(default=None, repr=False)
     searches: Sequence[SearchShown] = field(default=(), repr=False)
 
     @property
@@ -112,9 +111,9 @@ class Stream(Protocol):
     ) -> None: ...
 
 
-class Thread(Protocol):
-    """A thread that is kept elsewhere, and runs agents itself: `Runtime.thread` gives one."""
+class Thread(Protocol[A]):
+    """A thread that is kept elsewhere, and runs agents (A) itself: `Runtime.thread` gives one."""
 
-    def stream(self, agent: Agent, message: Message, *, context: object) -> Stream: ...
+    def stream(self, agent: A, message: Message, *, context: object) -> Stream: ...
 
-    def resume(self, agent: Agent, run: Run, outputs: Mapping[str, str], *, context: object) -> Stream: ...
+    def resume(self, agent: A, run: Run, outputs: Mapping[str, str], *, context: object) -> Stream: ...

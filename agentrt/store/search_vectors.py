@@ -40,7 +40,7 @@ _others = tuple(
     Statement(select(_vectors.c.model).where(_is_index, is_other).limit(1))
     for is_other in (_vectors.c.model < bindparam("model"), _vectors.c.model > bindparam("model"))
 )
-_AT_ONCE = 100
+_AT_ONCE: Final = 400
 READ_AT_ONCE: Final = 2000
 """So many vectors are in memory while all of a store are read: with 1,536 dimensions, 6 MB."""
 

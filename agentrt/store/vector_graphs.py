@@ -28,6 +28,13 @@ MOST_DIMENSIONS: Final = 4000
 
 _OLDEST: Final = (0, 8)  # pgvector's first with iterative scans
 _EF_SEARCH: Final = 400
+# For the transaction alone.
+_SETTINGS: Final = (
+    f"SELECT set_config('hnsw.ef_search', '{_EF_SEARCH}', true), "
+    "set_config('hnsw.iterative_scan', 'relaxed_order', true)"
+)
+_ADDED_AT_ONCE: Final = 200
+"""A vector is walked through the graph to its place; so many are far from the time that a statement may take."""
 
 
 class VectorGraph(Record):
@@ -184,11 +191,15 @@ def new_files(tx: Tx, graph: Graph, *, limit: int) -> list[int]:
 
 def add_to_graph(tx: Tx, graph: Graph, file_key: int, vectors: Sequence[StoredVector]) -> None:
     """Put a file into it. Vectors of another dimension are left out: a model has changed behind its name."""
-    sql = f"INSERT INTO {_table(graph.id)} VALUES ($1, $2, CAST($3::text AS halfvec))"  # noqa: S608
-    for one in vectors:
-        if len(one.vector) == 2 * graph.dimensions:
-            numbers = struct.unpack(f"<{graph.dimensions}e", one.vector)
-            run_text(tx, sql, [one.segment_id, one.window, _text(numbers)])
+    fitting = [one for one in vectors if len(one.vector) == 2 * graph.dimensions]
+    sql = (
+        f"INSERT INTO {_table(graph.id)} SELECT segment_id, part, CAST(vector AS halfvec) "  # noqa: S608
+        "FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS new (segment_id, part, vector)"
+    )
+    for at in range(0, len(fitting), _ADDED_AT_ONCE):
+        some = fitting[at : at + _ADDED_AT_ONCE]
+        texts = [_text(struct.unpack(f"<{graph.dimensions}e", one.vector)) for one in some]
+        run_text(tx, sql, [[one.segment_id for one in some], [one.window for one in some], texts])
     insert_records(tx, _add_file, [GraphedFile(graph_id=graph.id, file_key=file_key)])
     _renew.run(tx, {"graph_id": graph.id})
 
@@ -231,8 +242,7 @@ def search_graph(
 
     within, without: the keys of files to look in (None: all), and not to look in.
     """
-    run_text(tx, f"SET LOCAL hnsw.ef_search = {_EF_SEARCH}", [])
-    run_text(tx, "SET LOCAL hnsw.iterative_scan = relaxed_order", [])
+    run_text(tx, _SETTINGS, [])
     values: list[object] = [_text(vector), n]
     conditions = ""
     if within is not None:

@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
@@ -125,9 +125,12 @@ def resident_bytes() -> int:
     return sum(_pages(pid) + _buffers(pid) for pid in pids)
 
 
-def proportional_bytes() -> int:
-    """The same with shared pages divided among their holders: exact, and slow."""
-    return sum(_share(pid) + _buffers(pid) for pid in _others())
+def shares() -> Iterator[int]:
+    """What each of them holds, with shared pages divided among their holders: in sum exact, and slow.
+
+    Linux makes whoever asks wait while the process forks, and one that has no processor takes long to fork.
+    """
+    return (_share(pid) + _buffers(pid) for pid in _others())
 
 
 def kernel_bytes(folders: Sequence[str]) -> int:
@@ -175,8 +178,8 @@ def _buffers(pid: int) -> int:
     folder = f"/proc/{pid}/fd"
     try:
         n_open = os.stat(folder).st_size or len(os.listdir(folder))  # the size is their number since Linux 6.2
-    except PermissionError:  # it hides: as many as it can have
-        n_open = _MAX_DESCRIPTORS
+    except PermissionError:  # it is dead, or hides: as many as it can have
+        n_open = 0 if _is_zombie(pid) else _MAX_DESCRIPTORS
     except OSError:
         n_open = 0
     return max(0, n_open - _FREE_DESCRIPTORS) * _BUFFER_BYTES

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from agentrt.dispatch.slots import LENT_MAX
 from agentrt.store.database import Tx
 from tests.contracts.nodes import NODE_TIMEOUT_S, Handle, Node, a_job, serving, until
 
@@ -99,6 +100,26 @@ async def test_a_job_that_only_waits_for_others_lends_them_its_slot(node: Node) 
         may_end.set()
         await until(lambda: len(seen) == 6)
     assert seen[2:] == ["run_2 ends", "run_1 ends", "run_3 begins", "run_3 ends"]
+
+
+async def test_only_so_many_jobs_lend_their_slots(node: Node) -> None:
+    lent: dict[str, bool] = {}
+    may_end = asyncio.Event()
+
+    async def handle(job_id: str) -> None:
+        async with node.dispatcher.aside(job_id) as is_lent:
+            lent[job_id] = is_lent
+            await may_end.wait()
+
+    async with serving(node, handle, slots=2):
+        for n in range(20):
+            await node.submit(a_job(f"run_{n:02}"))
+        await until(lambda: len(lent) == 2 * LENT_MAX + 2)
+        await asyncio.sleep(0.02)
+        assert len(lent) == 2 * LENT_MAX + 2, "the last two have kept theirs"
+        assert sum(lent.values()) == 2 * LENT_MAX
+        may_end.set()
+        await until(lambda: len(lent) == 20)
 
 
 async def test_a_job_that_has_lent_its_slot_goes_on_when_it_is_drained(node: Node) -> None:

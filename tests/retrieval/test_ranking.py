@@ -258,13 +258,29 @@ def test_short_cuts_find_nearly_the_same() -> None:
     assert n_same >= 0.9 * 200
 
 
+def test_in_a_larger_store_more_is_looked_at_closely() -> None:
+    n = 400_000
+    data = np.random.default_rng(1).standard_normal((n, 4)).astype("<f2").tobytes()
+    every = (StoredVector(segment_id(1 + i // 10, 2 * (i % 10), (9, 0)), 0, data[8 * i : 8 * i + 8]) for i in range(n))
+    index = VectorIndex(every, exact_up_to=0)
+    looked_at: list[int] = []
+
+    def fetch(ids: Sequence[int]) -> list[StoredVector]:
+        looked_at.append(len(ids))
+        return []
+
+    index.search([1.0, 0.5, 0.2, 0.1], n=10, fetch=fetch)
+    index.search([1.0, 0.5, 0.2, 0.1], n=10, fetch=fetch, files=set(range(1, 6_001)))
+    assert looked_at == [800, 400]
+
+
 @pytest.mark.parametrize("exact_up_to", [0, 5000, 1_000_000])
 def test_vectors_that_come_in_many_lots_are_all_there(exact_up_to: int) -> None:
     vectors = stored(6500, dimension=8)
     by_id = {vector.segment_id: vector for vector in vectors}
     index = VectorIndex((vector for vector in vectors), exact_up_to=exact_up_to)
     assert len(index) == len(vectors)
-    assert index.n_bytes == len(vectors) * (8 + (8 * 4 if exact_up_to > len(vectors) else 1))
+    assert index.n_bytes == len(vectors) * (8 + (8 * 4 if exact_up_to > len(vectors) else 8))
     for place in (0, 2500, 6499):
         query = np.frombuffer(vectors[place].vector, "<f2").astype(float).tolist()
         found = index.search(query, n=1, fetch=lambda ids: [by_id[i] for i in ids], files={1 + place // 10})

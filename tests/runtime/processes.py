@@ -155,9 +155,9 @@ class Queue:
     async def serve(self, handle: object, *, slots: int) -> None:
         """The test does."""
 
-    def aside(self, job_id: str) -> AbstractAsyncContextManager[None]:
+    def aside(self, job_id: str) -> AbstractAsyncContextManager[bool]:
         """There are no slots to lend."""
-        return nullcontext()
+        return nullcontext(True)
 
     async def drain(self, grace_s: float) -> None:
         """The test does."""

@@ -249,6 +249,7 @@ async def test_a_client_that_leaves_does_not_stop_the_run(api: Api) -> None:
 
 
 async def test_a_server_that_stops_ends_its_streams_with_an_error(api: Api) -> None:
+    api.runtime.drain_grace_s = 0.1
     pause = asyncio.Event()
     api.model.add(text("One two", pause=pause))
     thread_id = await api.thread("Hi")

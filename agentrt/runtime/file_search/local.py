@@ -13,14 +13,14 @@ from weakref import finalize
 from agentrt.engine.message import JsonObject, Message, SearchHit, SearchShown
 from agentrt.engine.spec import RunSpec
 from agentrt.errors import InvalidRequestError, UnavailableError
-from agentrt.runtime.file_search.sources import FailedFile, Source, check_sources
+from agentrt.runtime.file_search.sources import FailedFile, SearchedFile, Source, check_sources
 from agentrt.runtime.hosted import HostedTool
 
 if TYPE_CHECKING:
     from agentrt.models.embeddings import Embedder
     from agentrt.models.reranking import Reranker
     from agentrt.retrieval.filters import Filter
-    from agentrt.runtime.file_search.local_index import LocalIndex, SearchedFile
+    from agentrt.runtime.file_search.local_index import LocalIndex, Seen
 
 Attributes: TypeAlias = Mapping[str, str | float | bool]
 
@@ -186,8 +186,6 @@ class FileSearch:
 
     async def _enter(self) -> LocalIndex:
         """The index, opened by the first who needs it."""
-        from agentrt.runtime.file_search.local_index import LocalIndex
-
         if self.store is not None:
             raise InvalidRequestError(
                 f'FileSearch(store="{self.store}") is for agents on threads of a Runtime: agent.run(…, thread=…).'
@@ -201,11 +199,32 @@ class FileSearch:
         try:
             async with self._gate:
                 if self._index is None:
-                    self._index = await LocalIndex(self).__aenter__()
+                    self._index = await self._made().__aenter__()
                 return self._index
         except BaseException:
             await self._leave()
             raise
+
+    def _made(self) -> LocalIndex:
+        from agentrt.retrieval.chunk import Chunking
+        from agentrt.runtime.file_search.local_index import LocalIndex, LocalOptions
+
+        options = LocalOptions(
+            sources=self.sources,
+            include=self.include,
+            ignore=self.ignore,
+            path=self.index_path,
+            attributes=self.attributes,
+            embedding=self.embedding,
+            reranker=self.reranker,
+            filter=self.filter,
+            chunking=Chunking(self.chunk_tokens, self.overlap_tokens),
+            config=self.config,
+        )
+        return LocalIndex(options, self._note)
+
+    def _note(self, seen: Seen) -> None:
+        self.files, self.failures, self.problems = seen.files, seen.failures, seen.problems
 
     async def _leave(self) -> None:
         """The last one closes it."""

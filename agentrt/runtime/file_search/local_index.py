@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+import msgspec
 
 from agentrt.clock import SystemClock
 from agentrt.config.schema import DEFAULT_PROJECT
@@ -24,7 +25,7 @@ from agentrt.runtime.file_search.findings import find_passages
 from agentrt.runtime.file_search.library import FoundPassage
 from agentrt.runtime.file_search.local_library import LocalLibrary
 from agentrt.runtime.file_search.local_reading import STORE_ID, LocalReading
-from agentrt.runtime.file_search.sources import FailedFile, Gathered, gather
+from agentrt.runtime.file_search.sources import FailedFile, Gathered, SearchedFile, Source, gather
 from agentrt.runtime.file_search.tool import MAX_CANDIDATES, SearchRunner
 from agentrt.runtime.vector_stores.search import StoreQuery, StoreSearch
 from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
@@ -33,34 +34,46 @@ from agentrt.store.database import Store
 from agentrt.store.open import open_store
 from agentrt.store.watched_folders import WatchedFile, list_watched_files
 
-if TYPE_CHECKING:
-    from agentrt.runtime.file_search.local import FileSearch
+
+class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a FileSearch, as it explains it. path: the file that the index is in."""
+
+    sources: Sequence[Source]
+    include: Sequence[str]
+    ignore: Sequence[str]
+    path: Path
+    attributes: Callable[[str], Mapping[str, str | float | bool]] | None
+    embedding: str | Embedder | None
+    reranker: str | Reranker | None
+    filter: Filter | None
+    chunking: Chunking
+    config: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class SearchedFile:
-    """A file that is searched in. id: as citations name it. path: None for a text of the program."""
+class Seen(msgspec.Struct, frozen=True):
+    """What a look at the sources has found. files: by their ids. problems: in words."""
 
-    id: str
-    name: str
-    path: Path | None
-    size_bytes: int
+    files: Mapping[str, SearchedFile]
+    failures: Sequence[FailedFile]
+    problems: Sequence[str]
 
 
 class LocalIndex:
-    """Open from `async with` on; entering reads the files. Tells the FileSearch what it has found there."""
+    """Open from `async with` on; entering reads the files. tell: called with what each look has found."""
 
-    def __init__(self, files: FileSearch) -> None:
-        self._files = files
+    def __init__(self, options: LocalOptions, tell: Callable[[Seen], None]) -> None:
+        self._options = options
+        self._tell = tell
+        self._failures: Sequence[FailedFile] = ()
         self._clock = SystemClock()
         self._exits = AsyncExitStack()
         self._gate = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        files = self._files
+        options = self._options
         async with AsyncExitStack() as exits:
-            embedder, reranker = await _embedder(files), await _reranker(files)
-            self._store = await open_store(f"sqlite:///{files.index_path}", clock=self._clock)
+            embedder, reranker = await _embedder(options), await _reranker(options)
+            self._store = await open_store(f"sqlite:///{options.path}", clock=self._clock)
             exits.push_async_callback(self._store.close)
             preparer = Preparer()
             exits.push_async_callback(preparer.close)
@@ -68,9 +81,9 @@ class LocalIndex:
                 self._store,
                 preparer,
                 self._clock,
-                chunking=Chunking(files.chunk_tokens, files.overlap_tokens),
+                chunking=options.chunking,
                 vectors=None if embedder is None else TextVectors(embedder, store=self._store, clock=self._clock),
-                attributes=files.attributes,
+                attributes=options.attributes,
             )
             self._search = _search(self._store, self._clock, embedder, reranker)
             await self.refresh()
@@ -85,15 +98,14 @@ class LocalIndex:
     async def refresh(self) -> None:
         """Look at the sources, and read what is new or has changed."""
         async with self._gate:
-            gathered = await asyncio.to_thread(_gather, self._files)
+            gathered = await asyncio.to_thread(_gather, self._options)
             problem = await self._reading.go(gathered)
             rows = await self._store.read_long(lambda tx: list_watched_files(tx, STORE_ID))
-            self._files.files = {
-                row.file_id: _searched(row, row.file_id, gathered) for row in rows if row.file_id is not None
-            }
+            files = {row.file_id: _searched(row, row.file_id, gathered) for row in rows if row.file_id is not None}
             failed = [_failed(row, gathered) for row in rows if row.error is not None]
-            self._files.failures = [*failed, *gathered.left_out]
-            self._files.problems = [*gathered.problems, *([] if problem is None else [problem])]
+            self._failures = [*failed, *gathered.left_out]
+            problems = [*gathered.problems, *([] if problem is None else [problem])]
+            self._tell(Seen(files, self._failures, problems))
 
     def runner(
         self,
@@ -106,8 +118,8 @@ class LocalIndex:
         library = LocalLibrary(
             self._store,
             self._search,
-            filter_=self._files.filter,
-            failures=self._files.failures,
+            filter_=self._options.filter,
+            failures=self._failures,
             history=history,
             searches=searches,
         )
@@ -121,7 +133,7 @@ class LocalIndex:
             queries=tuple(queries),
             limit=limit,
             score_threshold=score_threshold,
-            filter=_both(self._files.filter, filter_),
+            filter=_both(self._options.filter, filter_),
             explains=True,
             max_candidates=MAX_CANDIDATES,
         )
@@ -150,22 +162,22 @@ def _search(store: Store, clock: SystemClock, embedder: Embedder | None, reranke
     return StoreSearch(store=store, clock=clock, rewrite=as_they_are, vectors=vectors, reranker=reranker)
 
 
-async def _embedder(files: FileSearch) -> Embedder | None:
+async def _embedder(options: LocalOptions) -> Embedder | None:
     """Raises ModelNotFoundError, ModelError for one whose files cannot be read."""
-    named = files.embedding
-    return await default_embedder(named, config=files.config) if isinstance(named, str) else named
+    named = options.embedding
+    return await default_embedder(named, config=options.config) if isinstance(named, str) else named
 
 
-async def _reranker(files: FileSearch) -> Reranker | None:
+async def _reranker(options: LocalOptions) -> Reranker | None:
     """Raises ModelNotFoundError."""
-    named = files.reranker
-    return await default_reranker(named, config=files.config) if isinstance(named, str) else named
+    named = options.reranker
+    return await default_reranker(named, config=options.config) if isinstance(named, str) else named
 
 
-def _gather(files: FileSearch) -> Gathered:
+def _gather(options: LocalOptions) -> Gathered:
     """Without the index itself, which may be in one of the folders."""
-    found = gather(files.sources, include=files.include, ignore=files.ignore)
-    own = str(files.index_path.resolve())
+    found = gather(options.sources, include=options.include, ignore=options.ignore)
+    own = str(options.path.resolve())
     for key in [key for key in found.files if key.startswith(own)]:
         del found.files[key]
     return found

@@ -27,6 +27,16 @@ class FailedFile:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SearchedFile:
+    """A file that is searched in. id: as citations name it. path: None for a text of the program."""
+
+    id: str
+    name: str
+    path: Path | None
+    size_bytes: int
+
+
 class GivenFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file to search in. key: what it is known by from one look to the next.
 

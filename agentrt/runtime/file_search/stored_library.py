@@ -28,7 +28,8 @@ _MAX_UNREADY: Final = 10
 
 
 class StoredLibrary:
-    """See Library. aside: entered while files are waited for, whose jobs need a slot as the run does."""
+    """See Library. aside: entered while files are waited for, whose jobs need a slot as the run does; it says whether
+    waiting is wise."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class StoredLibrary:
         *,
         project: str,
         thread_id: str,
-        aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        aside: Callable[[], AbstractAsyncContextManager[bool]] = lambda: nullcontext(True),
     ) -> None:
         self._store = store
         self._clock = clock
@@ -56,8 +57,9 @@ class StoredLibrary:
         until = self._clock.monotonic() + timeout_s
         unready = await self._unready(catalogue)
         if timeout_s > 0 and not _is_final(unready):
-            async with self._aside():
-                unready = await self._wait(catalogue, until=until)
+            async with self._aside() as may_wait:
+                if may_wait:
+                    unready = await self._wait(catalogue, until=until)
         return tell_missing(unready)
 
     async def search(

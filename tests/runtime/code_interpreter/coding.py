@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from agentrt.engine import events as ev
 from agentrt.engine.message import CodeShown, FilePath, ImageFilePart, TextPart, ToolResult
 from agentrt.engine.run import Run
 from agentrt.engine.spec import CodeInterpreterTool, FunctionTool
-from agentrt.runtime.requests import Attachment, NewMessage
+from agentrt.runtime.requests import Attachment, NewMessage, NewThread
+from agentrt.sandbox.sandbox import Sandbox
 from agentrt.store.files import File, find_file
 from agentrt.testing.scripts import Answer, ScriptedModel, call, text
-from tests.runtime.conftest import World
+from tests.runtime.conftest import World, user
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -124,3 +126,23 @@ def calls(code: str) -> Answer:
 async def open_coder(open_world: Open, *, extra: str = LOCAL, **given: Any) -> AsyncGenerator[Coder, None]:
     async with open_world(ScriptedModel(), extra=extra, **given) as world:
         yield Coder(world)
+
+
+async def thread(coder: Coder, *, file_ids: tuple[str, ...] = ()) -> str:
+    """A thread on which somebody has asked for something; its id."""
+    resources = {"code_interpreter": {"file_ids": [*file_ids]}} if file_ids else {}
+    new = NewThread(messages=(user("Go"),), tool_resources=resources)  # type: ignore[arg-type]
+    return (await coder.world.runtime.threads.create(coder.world.project, new)).id
+
+
+def sandbox_of(coder: Coder, thread_id: str) -> Sandbox | None:
+    return coder.world.runtime.code.sandboxes.find("python", thread_id)
+
+
+async def drop_sandbox(coder: Coder, thread_id: str) -> None:
+    box = sandbox_of(coder, thread_id)
+    assert box is not None
+    coder.world.runtime.code.sandboxes.forget(thread_id)
+    async with asyncio.timeout(20):
+        while box.is_alive:
+            await asyncio.sleep(0.01)
