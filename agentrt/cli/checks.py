@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 
 import msgspec
 
@@ -24,7 +25,7 @@ from agentrt.cli.health_check import Check, State
 from agentrt.cli.options import Invocation
 from agentrt.cli.probes import probe_models
 from agentrt.cli.problems import CliError
-from agentrt.cli.screen import Role
+from agentrt.cli.screen import Role, Screen
 from agentrt.cli.tool_views import find_tools
 from agentrt.cli.work_checks import check_work, look_at_work
 from agentrt.config.model_folder import INSTALL, MINILM
@@ -81,7 +82,7 @@ def show_checks(invocation: Invocation, diagnosis: Diagnosis) -> bool:
         return is_well
     width = max(len(check.name) for check in found)
     for check in found:
-        first, *more = check.text.splitlines()
+        first, *more = _lines(out, check.text, indent=10 + width)
         state = out.paint(f"{check.state:<4}", _ROLES[check.state])
         out.line(f"  {state}  {check.name:<{width}}  {first}")
         for line in more:
@@ -89,6 +90,15 @@ def show_checks(invocation: Invocation, diagnosis: Diagnosis) -> bool:
         if check.fix:
             out.line(f"        {'':<{width}}  {out.paint(f'→ {check.fix}', 'accent')}")
     return is_well
+
+
+def _lines(out: Screen, text: str, *, indent: int) -> list[str]:
+    """On a terminal, what is too long goes on below; elsewhere lines stay as they are."""
+    if not out.is_live:
+        return text.splitlines() or [""]
+    room = max(30, out.width - indent - 1)
+    broken = (wrap(line, room, break_long_words=False, break_on_hyphens=False) for line in text.splitlines())
+    return [line for lines in broken for line in lines] or [""]
 
 
 def _python() -> Check:
@@ -142,7 +152,8 @@ def _tools(config: Config) -> Iterator[Check]:
 def _stores(config: Config, pulse: Pulse) -> Iterator[Check]:
     for name, spec in config.vector_stores.items():
         part = store_part(spec, pulse)
-        yield Check(f"store {name}", "ok" if part.on else "warn", part.why or "no folders are watched")
+        is_troubled = any(state.is_troubled for state in pulse.folders if state.store_id == spec.id)
+        yield Check(f"store {name}", "warn" if is_troubled else "ok", part.why or "no folders are watched")
 
 
 def _search(config: Config) -> Check:

@@ -89,6 +89,8 @@ def parse_pairs(texts: Sequence[str], *, option: str) -> Mapping[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise CliError("E200", f'"{text}" is no pair', fix=f"write {option}NAME=VALUE")
+        if name in pairs:
+            raise CliError("E200", f"{option}{name} is given twice", fix="a name has one value: leave one of them out")
         pairs[name] = value
     return pairs
 

@@ -163,6 +163,7 @@ async def stores_of(store: Store, config: Config) -> AsyncIterator[LocalStores]:
                 rewrite=FirstModel(models),
                 vectors=vectors.questions,
                 reranker=models.search_reranker(),
+                embedding=vectors.model,
             ),
         )
     finally:

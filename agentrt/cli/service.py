@@ -19,6 +19,7 @@ from agentrt.cli.problems import CliError
 from agentrt.cli.service_banner import banner_lines
 from agentrt.config.schema import Config
 from agentrt.observability.logs import Level, set_up_logging
+from agentrt.observability.stacks import log_stacks_on_signal
 from agentrt.runtime.assembly import Runtime
 from agentrt.runtime.leases import Role
 from agentrt.server.app import create_app
@@ -140,11 +141,13 @@ def _on_signals(stop: Callable[..., None]) -> None:
         n_signals += 1
         log.info("serve.signal", extra={"signal": signal.Signals(number).name})
         stop(is_first=n_signals == 1)
-        if n_signals > 1 and task is not None:
+        # Once: a third one would interrupt the cleaning up.
+        if n_signals == 2 and task is not None:
             task.cancel()
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, hear, number)
+    log_stacks_on_signal(loop)
 
 
 @contextmanager

@@ -72,8 +72,9 @@ async def add(invocation: Invocation, desk: StoreDesk, wanted: Wanted) -> None:
     unread = Counter(_kind(file) for file in view.files if _kind(file) in _NO_TEXT)
     files = [file for file in view.files if _kind(file) not in _NO_TEXT]
     if not files:
-        left = f"; {_listed(unread)} have no text" if unread else ""
-        raise CliError("E309", f"there is nothing to add in {wanted.folder}{left}", fix="agentrt stores add FOLDER")
+        why = f"no text in them: {_listed(unread)}" if unread else "no file is left of what is there, or it is empty"
+        fix = "name a folder with documents in it, or a document"
+        raise CliError("E309", f"there is nothing to add in {wanted.folder}", why=why, fix=fix)
     store = await _store(invocation, desk, wanted)
     there = {str(file.get("attributes", {}).get("path")): file for file in reversed(await desk.files(store["id"]))}
     outcome = Outcome(store["id"], store["name"] or store["id"], unread=dict(unread))

@@ -11,7 +11,7 @@ from agentrt.cli.screen import duration
 from agentrt.cli.store_views import size
 from agentrt.clock import SystemClock
 
-_BAR: Final = 20
+_BARS: Final = (20, 10, 5)
 _AGAIN_S: Final = 0.1
 _RATE_AFTER_S: Final = 1.0
 
@@ -43,15 +43,11 @@ class Progress:
         self._left_bytes -= size_bytes
         self._show()
 
-    def done(self, *, failed: int = 0, indexed: int = 0) -> None:
-        """So many more files are through."""
+    def done(self, *, failed: int = 0, indexed: int = 0, coming: int | None = None) -> None:
+        """So many more files are through. coming: and so many of batches that are not; None = as many as before."""
         self._n_failed += failed
         self._n_done += failed + indexed
-        self._show()
-
-    def coming(self, n: int) -> None:
-        """So many are through, of batches that are not."""
-        self._n_coming = n
+        self._n_coming = self._n_coming if coming is None else coming
         self._show()
 
     def clear(self) -> None:
@@ -64,22 +60,29 @@ class Progress:
         if self._region is None or now - self._shown_at < _AGAIN_S:
             return
         self._shown_at = now
-        self._region.show([cut(self._line(now - self._began), self._screen.columns - 1)])
+        width = self._screen.columns - 1
+        self._region.show([cut(self.line(now - self._began, width), width)])
 
-    def _line(self, seconds: float) -> str:
-        n_through = self._n_done + self._n_coming
+    def line(self, seconds: float, width: int) -> str:
+        """The bar, as long as there is room for it, and what there is to say after so many seconds."""
+        text = self._text(seconds)
+        bar = next((length for length in _BARS if length + 1 + len(text) <= width), 0)
         n_all = max(1, self._n_files)
-        filled = _BAR * min(n_all, n_through + self._n_skipped) // n_all
+        filled = bar * min(n_all, self._n_done + self._n_coming + self._n_skipped) // n_all
+        return f"{'█' * filled}{'░' * (bar - filled)} {text}".lstrip()
+
+    def _text(self, seconds: float) -> str:
+        n_through = self._n_done + self._n_coming
         parts = [f"{n_through + self._n_skipped:,}/{self._n_files:,} files"]
         if self._n_sent > n_through:
-            parts.append(f"{self._n_sent - n_through:,} being indexed")
+            parts.append(f"{self._n_sent - n_through:,} indexing")
         if self._n_failed:
             parts.append(f"{self._n_failed:,} failed")
         if seconds >= _RATE_AFTER_S:
-            if self._left_bytes > 0 and self._sent_bytes:
+            if not n_through and self._left_bytes > 0 and self._sent_bytes:
                 parts.append(f"{size(self._sent_bytes / seconds)}/s")
             if n_through:
                 parts.append(f"{n_through / seconds:.1f} files/s")
                 left = self._n_files - self._n_skipped - n_through
                 parts.append(f"{duration(left * seconds / n_through)} left")
-        return f"{'█' * filled}{'░' * (_BAR - filled)} {' · '.join(parts)}"
+        return " · ".join(parts)

@@ -11,6 +11,7 @@ from typing import Final
 from agentrt.cli.cells import clip, harmless
 from agentrt.cli.options import Invocation
 from agentrt.cli.screen import Role, Screen
+from agentrt.cli.store_views import show_wrapped
 from agentrt.cli.tables import show_table
 from agentrt.wire.vector_stores import SearchCandidate, SearchResultObject, SearchResultsPage
 
@@ -25,7 +26,10 @@ _WHY: Final = {
 }
 
 
-def print_results(invocation: Invocation, page: SearchResultsPage, *, explains: bool, is_long: bool) -> None:
+def print_results(
+    invocation: Invocation, page: SearchResultsPage, *, explains: bool, is_long: bool, filters: Sequence[str] = ()
+) -> None:
+    """filters: as they were typed."""
     out, err = invocation.screens
     explained = page.get("explain")
     candidates = explained["candidates"] if explained is not None else []
@@ -42,11 +46,12 @@ def print_results(invocation: Invocation, page: SearchResultsPage, *, explains: 
         out.line()
         _show_candidates(out, candidates)
     if explained is not None and explained["why_no_vectors"]:
-        err.line(f"{err.paint('warn', 'warn')}  by words alone: {harmless(explained['why_no_vectors'])}")
+        show_wrapped(err, "warn", f"by words alone: {harmless(explained['why_no_vectors'])}", "warn")
     if explained is not None and explained["why_not_reranked"]:
-        err.line(f"{err.paint('warn', 'warn')}  not reranked: {harmless(explained['why_not_reranked'])}")
+        show_wrapped(err, "warn", f"not reranked: {harmless(explained['why_not_reranked'])}", "warn")
     if not page["data"]:
-        err.line("nothing found" + ("" if candidates else ": no file has any of these words"))
+        which = f"no file with {harmless(' and '.join(filters))}" if filters else "no file"
+        err.line("nothing found" + ("" if candidates else f": {which} has any of these words"))
 
 
 def highlight(out: Screen, text: str, terms: Sequence[str]) -> str:

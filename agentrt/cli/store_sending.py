@@ -14,6 +14,9 @@ from agentrt.clock import SystemClock
 from agentrt.errors import InvalidRequestError, RequestTooLargeError
 from agentrt.files.folder import FoundFile
 
+OWN_ATTRIBUTES: Final = ("path", "sha256")
+"""What a file is known again by."""
+
 _AT_ONCE: Final = 4
 _LOT: Final = 16
 _LOOK_EVERY_S: Final = 0.4
@@ -52,6 +55,7 @@ class Sending:
         self._clock = SystemClock()
         self._lot: dict[str, Item] = {}
         self._batches: dict[str, dict[str, Item]] = {}
+        self._coming: dict[str, int] = {}  # how many are through, of batches that are not
         self._is_sent = False
         self.n_added = 0
         self.n_replaced = 0
@@ -118,14 +122,13 @@ class Sending:
         """Look after the batches until all files are done."""
         while not self._is_sent or self._batches:
             await self._clock.sleep(_LOOK_EVERY_S)
-            n_coming = 0
             for batch_id in list(self._batches):
                 counts = (await self._desk.batch(self._store_id, batch_id))["file_counts"]
-                n_coming += counts["total"] - counts["in_progress"]
-                if not counts["in_progress"]:
-                    n_coming -= counts["total"]
+                self._coming[batch_id] = counts["total"] - counts["in_progress"]
+                if counts["in_progress"]:
+                    self._progress.done(coming=sum(self._coming.values()))
+                else:
                     await self._conclude(batch_id)
-            self._progress.coming(n_coming)
 
     async def _conclude(self, batch_id: str) -> None:
         failed = {file["id"]: file for file in await self._desk.batch_failures(self._store_id, batch_id)}
@@ -142,5 +145,6 @@ class Sending:
                 self.n_added += 1
             if is_new_version and item.known_id is not None:
                 await self._desk.delete_file(file_id if file_id in failed else item.known_id)
-        del self._batches[batch_id]
-        self._progress.done(failed=len(failed), indexed=len(lot) - len(failed))
+        del self._batches[batch_id], self._coming[batch_id]
+        coming = sum(self._coming.values())
+        self._progress.done(failed=len(failed), indexed=len(lot) - len(failed), coming=coming)

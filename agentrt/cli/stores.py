@@ -79,9 +79,13 @@ def add_folder(
     be a single file.
     """
     from agentrt.cli.choose import parse_pairs
+    from agentrt.cli.problems import CliError
     from agentrt.cli.store_add import Wanted, add
+    from agentrt.cli.store_sending import OWN_ATTRIBUTES
 
     pairs = parse_pairs(attribute, option="--attribute ")
+    if taken := next((name for name in OWN_ATTRIBUTES if name in pairs), None):
+        raise CliError("E200", f"the attribute {taken} is written by this command", fix="choose another name")
     wanted = Wanted(folder=folder, store=store, include=include, ignore=ignore, attributes=pairs)
     start_logging(invocation)
     _with_desk(invocation, key, lambda desk: add(invocation, desk, wanted), indexes=True)
@@ -124,7 +128,7 @@ def search_store(
     async def search(desk: StoreDesk) -> None:
         found = choose_store(config, await desk.all(), store)
         page = await desk.search(found["id"], asked)
-        print_results(invocation, page, explains=explain, is_long=long)
+        print_results(invocation, page, explains=explain, is_long=long, filters=filters)
 
     _with_desk(invocation, key, search)
 

@@ -37,7 +37,7 @@ def find_project(
     environ = process_environment() if environ is None else environ
     cwd = cwd or Path.cwd()
     if config is not None:
-        return _named(cwd / config, "flag", f"--config {config}")
+        return _named(cwd / config, "flag", str(config))  # a program may have said it, and not a flag
     if environ.get(CONFIG_VARIABLE):
         return _named(cwd / environ[CONFIG_VARIABLE], "variable", f"{CONFIG_VARIABLE}={environ[CONFIG_VARIABLE]}")
     for name in FILE_NAMES:

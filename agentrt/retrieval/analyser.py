@@ -54,13 +54,16 @@ class Analyser:
     def places(self, text: str, wanted: Set[str]) -> list[tuple[int, str]]:
         """Where the text has terms that are wanted, in order: (place, term), by their places among all terms."""
         words = words_of(text)
-        kinds = set(words)
-        if self._keeps_initials:
-            # Most words begin in another way: that is seen sooner than their stems are looked up.
-            initials = {term[:1] for term in wanted}
-            kinds = {word for word in kinds if word[:1] in initials or not word.isascii()}
-        term_of = {word: term for word in kinds if (term := self._stems[word]) in wanted}
-        found = [(place, term_of[word]) for place, word in enumerate(words) if word in term_of]
+        # In English most words begin in another way: that is seen sooner than anything else of them.
+        initials = {term[:1] for term in wanted}
+        if not self._keeps_initials:
+            some = list(enumerate(words))
+        elif text.isascii():
+            some = [(place, word) for place, word in enumerate(words) if word[0] in initials]
+        else:
+            some = [(place, word) for place, word in enumerate(words) if word[0] in initials or word[0] > "\x7f"]
+        term_of = {word: term for word in {word for _, word in some} if (term := self._stems[word]) in wanted}
+        found = [(place, term_of[word]) for place, word in some if word in term_of]
         found += [(place, pair) for place, pair in enumerate(pairs_of(text), len(words)) if pair in wanted]
         self._stems.forget_if_many()
         return found

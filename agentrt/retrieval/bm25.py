@@ -30,14 +30,14 @@ class KeywordHits(msgspec.Struct, frozen=True):
     """The best chunks (by their ids) and their scores. ceiling: what no chunk reaches, with every word without end.
 
     counts: for each word of the question, the chunks that have it. keys, found: the keys of the best chunks, and for
-    each word those that have it (see add_chunk_counts).
+    each word those of them that have it (see add_chunk_counts).
     """
 
     scores: dict[int, float]
     ceiling: float
     counts: list[tuple[str, Set[int]]]
     keys: dict[int, int]
-    found: list[Mapping[int, int]]
+    found: list[Set[int]]
 
     def words_in(self, chunk: int) -> tuple[str, ...]:
         """The words of the question that a chunk has."""
@@ -75,19 +75,22 @@ def find_by_keywords(
             for tf, segments in postings.get(variant, ()):
                 add_chunk_counts(counts, tf, segments)
         weight = (K1 + 1) * _idf(len(counts), stats.n_chunks) * term.n
-        ceiling += weight
+        # In a store of few chunks a word that is in none would weigh many times what those do that are in one.
+        ceiling += (K1 + 1) * _idf(max(1, len(counts)), stats.n_chunks) * term.n
         for key, tf in counts.items():
             scores[key] = get(key, 0.0) + weight * tf / (tf + norms[key & MAX_CODE])
         found.append(counts)
         if is_explained:
             matches.append((term.word, {chunk_of_key(key) for key in counts}))
     best = {chunk_of_key(key): (key, score) for key, score in _best(_visible(scores, stats.hidden, files), n)}
+    keys = {chunk: key for chunk, (key, _) in best.items()}
     return KeywordHits(
         scores={chunk: score for chunk, (_, score) in best.items()},
         ceiling=ceiling,
         counts=matches,
-        keys={chunk: key for chunk, (key, _) in best.items()},
-        found=found,
+        keys=keys,
+        # All others may be a million, and would stay until the last question is answered.
+        found=[counts.keys() & keys.values() for counts in found],
     )
 
 

@@ -35,7 +35,7 @@ def words_of(text: str) -> list[str]:
         text = _ODD_NAMES.sub(lambda match: match[1] + ("plusplus" if match[2] == "++" else "sharp"), text)
     data = _western(text)
     if data is not None:
-        words = data.translate(_small_words()).decode(_WESTERN).split()
+        words = data.translate(_small_words()).decode("ascii" if text.isascii() else _WESTERN).split()
     else:
         words = _WORD.findall(_folded(text))
         data = text.encode(errors="replace")

@@ -276,6 +276,7 @@ class Runtime:
             rewrite=FirstModel(self.models),
             vectors=self._vectors.questions,
             reranker=self.models.search_reranker(),
+            embedding=self._vectors.model,
         )
         self.code = CodeSessions(
             config.sandboxes,

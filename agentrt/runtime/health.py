@@ -104,7 +104,8 @@ def _finding(config: Config) -> Part:
 
 
 def store_part(spec: VectorStoreSpec, pulse: Pulse) -> Part:
-    """A declared store and its folders. on: whether all that is in them can be found, or will be soon."""
+    """A declared store and its folders. on: whether it can be searched: something in it is found or will be soon, or
+    there is nothing that could be. What of its folders is not found stands in why."""
     if not spec.folders:
         return Part(on=True)
     state = next((one for one in pulse.folders if one.store_id == spec.id), None)
@@ -115,7 +116,8 @@ def store_part(spec: VectorStoreSpec, pulse: Pulse) -> Part:
     bad = f"{state.failed:,} not indexed as they are" if state.failed else ""
     odd = "something is wrong with the folders" if state.problems else ""
     more = f"agentrt stores show {spec.name} says which and why" if bad or odd else ""
-    return Part(on=not bad and not odd, why=" · ".join(filter(None, (files, coming, bad, odd, more))))
+    is_on = bool(state.found or state.pending or not state.is_troubled)
+    return Part(on=is_on, why=" · ".join(filter(None, (files, coming, bad, odd, more))))
 
 
 def _sandbox(state: SandboxState) -> Part:

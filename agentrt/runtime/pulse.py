@@ -17,6 +17,7 @@ from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress
 from agentrt.store.jobs import driven_jobs, waiting_jobs
 from agentrt.store.runs import count_resting_runs
+from agentrt.store.vector_store_files import count_files as count_store_files
 from agentrt.store.watched_folders import count_watched, list_watches
 from agentrt.store.workers import WorkerProcess, list_workers
 
@@ -64,7 +65,8 @@ class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderPulse(msgspec.Struct, frozen=True, kw_only=True):
-    """The watched folders of a store. checked_at: of the last look. problems: how many the folders have."""
+    """The watched folders of a store. checked_at: of the last look. problems: how many the folders have. found: how
+    many files of the store can be found, also those that are from no folder."""
 
     store_id: str
     checked_at: int | None
@@ -72,6 +74,12 @@ class FolderPulse(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
     failed: int
     problems: int
+    found: int = 0
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether something is not found as it lies in the folders."""
+        return self.failed > 0 or self.problems > 0
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +138,7 @@ def _folders(tx: Tx) -> list[FolderPulse]:
                 pending=counts.pending,
                 failed=counts.failed,
                 problems=len(watch.problems),
+                found=count_store_files(tx, watch.store_id).completed,
             )
         )
     return found

@@ -63,9 +63,9 @@ class Threads:
         def write(tx: Tx) -> Thread:
             thread = find_thread(tx, project, thread_id)
             changes: dict[str, Any] = {}
-            if metadata is not None:
-                changes["meta"] = thread.meta = metadata
             if tool_resources is not None:
+                lock_thread(tx, thread_id)  # before files, as messages do; and what one of them has just given it stays
+                thread = find_thread(tx, project, thread_id)
                 kept = resolve_resources(
                     tx,
                     project,
@@ -75,6 +75,8 @@ class Threads:
                     expires_after_days=THREAD_STORE_DAYS,
                 )
                 changes["tool_resources"] = thread.tool_resources = {**thread.tool_resources, **kept}
+            if metadata is not None:
+                changes["meta"] = thread.meta = metadata
             update_thread(tx, thread_id, changes)
             return thread
 

@@ -91,8 +91,9 @@ class ProcessBox:
         except subprocess.TimeoutExpired:
             raise SandboxError(f"The process {self.box_id} does not end, although it was killed.") from None
         finally:
-            self._said.close()
-            self._on_end()
+            if not self._said.closed:  # two may have killed it at the same time
+                self._said.close()
+                self._on_end()
 
     def detach(self) -> None:
         """It cannot go on without us."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -37,17 +39,26 @@ class Server(uvicorn.Server):
         self._runtime: Runtime = app.state.runtime
         self._streams: OpenStreams = app.state.streams
 
+    async def main_loop(self) -> None:
+        """Until the first signal to stop. The second one may come before its end."""
+        async with self._ending_when_cancelled():
+            await super().main_loop()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the connections as uvicorn does. Runs in flight get a grace, so that most streams end by
         themselves; the others are ended then, and say how to go on."""
+        async with self._ending_when_cancelled(), asyncio.TaskGroup() as group:
+            group.create_task(self._end_streams())
+            telling = group.create_task(self._tell_latecomers())
+            await super().shutdown(sockets)
+            telling.cancel()
+
+    @asynccontextmanager
+    async def _ending_when_cancelled(self) -> AsyncGenerator[None, None]:
+        """Left alone, the lifespan's task would end with the loop, and uvicorn would log that as an error."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._end_streams())
-                telling = group.create_task(self._tell_latecomers())
-                await super().shutdown(sockets)
-                telling.cancel()
+            yield
         except asyncio.CancelledError:
-            # Left alone, the lifespan's task would end with the loop, and uvicorn would log that as an error.
             await self.lifespan.shutdown()
             raise
 

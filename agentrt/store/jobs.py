@@ -125,7 +125,8 @@ _seize = Statement(
     .values(epoch=_table.c.epoch + 1, worker=None, ready_at=None, touched_at=bindparam("now"))
     .returning(*_hold_columns)
 )
-_touch = Statement(update(_table).where(_is_id, _is_hold).values(touched_at=bindparam("now")))
+# Not when it was freed, though nobody has taken it yet: what is begun after this write would be begun beside a taker.
+_touch = Statement(update(_table).where(_is_id, _is_hold, _IS_HELD).values(touched_at=bindparam("now")))
 _rest = Statement(
     update(_table).where(_is_id, _is_hold).values(worker=None).returning(*_ready_columns, _table.c.ready_at)
 )
@@ -221,7 +222,7 @@ def seize_job(tx: Tx, job_id: str, *, now: float) -> Hold | None:
 
 
 def fence(tx: Tx, job_id: str, epoch: int, *, now: float) -> None:
-    """Go on only if this epoch still holds the job. Raises FencedError."""
+    """Go on only if this epoch still holds the job, and nobody has freed it. Raises FencedError."""
     if _touch.run(tx, {"job_id": job_id, "held_epoch": epoch, "now": now}) != 1:
         raise _fenced(job_id, epoch)
 

@@ -6,6 +6,7 @@ What the server's hiccups have broken is tried again.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from agentrt.store.postgres_connect import connect_engine
 from agentrt.store.postgres_errors import is_fatal, is_passing, sqlstate, store_error
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _GIVE_UP_AFTER_S = 30.0
 _FIRST_PAUSE_S = 0.05
@@ -96,6 +99,9 @@ class PostgresPool:
                     raise
                 if self._clock.monotonic() + pause_s > give_up_at:
                     raise store_error(error, self._url) from error
+                if pause_s == _FIRST_PAUSE_S:  # once, not at each try: a server that is away is tried for long
+                    facts = {"error": type(error).__name__, "sqlstate": sqlstate(error)}
+                    log.info("store.retried", extra=facts)
             await self._clock.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 

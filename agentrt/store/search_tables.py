@@ -30,12 +30,14 @@ _SEGMENT_TERMS: Final = (
     "CREATE VIRTUAL TABLE segment_terms USING fts5("
     "terms, detail=none, columnsize=0, tokenize=\"ascii tokenchars ':^_'\")"
 )
+# Of each size the index has one piece at most when it is tidied up (postings.merge_terms).
+_MERGE_BY_TWOS: Final = "INSERT INTO segment_terms (segment_terms, rank) VALUES ('usermerge', 2)"
 _POSTING: Final = (
     'CREATE TABLE posting (index_key BIGINT NOT NULL, term VARCHAR COLLATE "C" NOT NULL, part BIGINT NOT NULL, '
     "data BYTEA NOT NULL, CONSTRAINT pk_posting PRIMARY KEY (index_key, term, part))"
 )
 KEYWORD_DDL: Final = {
-    "sqlite": (_SEGMENT_TERMS,),
+    "sqlite": (_SEGMENT_TERMS, _MERGE_BY_TWOS),
     "postgresql": (_POSTING, "CREATE INDEX ix_posting_part ON posting (part)"),
 }
 """What makes the keyword index on each engine (postings.py): neither has the other's."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Final
+from math import isnan
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Index, bindparam, delete, exists, select, update
@@ -33,8 +34,13 @@ _SETTINGS: Final = (
     f"SELECT set_config('hnsw.ef_search', '{_EF_SEARCH}', true), "
     "set_config('hnsw.iterative_scan', 'relaxed_order', true)"
 )
-_ADDED_AT_ONCE: Final = 200
-"""A vector is walked through the graph to its place; so many are far from the time that a statement may take."""
+_NUMBERS_AT_ONCE: Final = 20_000
+"""So many are written down for a statement in 10 ms, in which the event loop stands still."""
+
+# What PostgreSQL would begin with: it takes each file for a two-hundredth of the table.
+_EXACT_SETTINGS: Final = (
+    "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
 
 
 class VectorGraph(Record):
@@ -135,13 +141,14 @@ def is_postgres(tx: Tx) -> bool:
 
 
 def can_graph(tx: Tx) -> bool:
-    """Whether the database has pgvector, and one that is new enough."""
-    rows = run_text(tx, "SELECT extversion FROM pg_extension WHERE extname = 'vector'", [])
+    """Whether the database has pgvector, one that is new enough, where this user's search_path finds it."""
+    sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector' AND to_regtype('halfvec') IS NOT NULL"
+    rows = run_text(tx, sql, [])
     return bool(rows) and tuple(int(part) for part in str(rows[0]["extversion"]).split(".")[:2]) >= _OLDEST
 
 
 def make_extension(tx: Tx) -> None:
-    """Switch pgvector on, if the server has it. Raises sqlalchemy.exc.DBAPIError when this user may not."""
+    """Switch pgvector on, if the server has it. Raises what a statement raises when this user may not."""
     if run_text(tx, "SELECT 1 AS it FROM pg_available_extensions WHERE name = 'vector'", []):
         run_text(tx, "CREATE EXTENSION IF NOT EXISTS vector", [])
 
@@ -179,8 +186,8 @@ def make_graph(tx: Tx, index_key: int, model: str, *, dimensions: int) -> Graph:
 
 
 def lock_graph(tx: Tx, graph: Graph) -> bool:
-    """Wait until nobody else changes it, and change it until the transaction ends. False: it is gone."""
-    return bool(run_text(tx, "SELECT id FROM vector_graph WHERE id = $1 FOR UPDATE", [graph.id]))
+    """Let nobody else change it until the transaction ends. False: somebody does, or it is gone."""
+    return bool(run_text(tx, "SELECT id FROM vector_graph WHERE id = $1 FOR UPDATE SKIP LOCKED", [graph.id]))
 
 
 def new_files(tx: Tx, graph: Graph, *, limit: int) -> list[int]:
@@ -196,8 +203,9 @@ def add_to_graph(tx: Tx, graph: Graph, file_key: int, vectors: Sequence[StoredVe
         f"INSERT INTO {_table(graph.id)} SELECT segment_id, part, CAST(vector AS halfvec) "  # noqa: S608
         "FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS new (segment_id, part, vector)"
     )
-    for at in range(0, len(fitting), _ADDED_AT_ONCE):
-        some = fitting[at : at + _ADDED_AT_ONCE]
+    n_at_once = max(1, _NUMBERS_AT_ONCE // graph.dimensions)
+    for at in range(0, len(fitting), n_at_once):
+        some = fitting[at : at + n_at_once]
         texts = [_text(struct.unpack(f"<{graph.dimensions}e", one.vector)) for one in some]
         run_text(tx, sql, [[one.segment_id for one in some], [one.window for one in some], texts])
     insert_records(tx, _add_file, [GraphedFile(graph_id=graph.id, file_key=file_key)])
@@ -228,10 +236,20 @@ def useless_graphs(tx: Tx) -> list[Graph]:
     return [Graph(*row) for row in _useless.rows(tx, {})]
 
 
+def lost_graphs(tx: Tx) -> list[Graph]:
+    """Those of which nothing but their row is left: pgvector was dropped, or a copy put in place where it is not."""
+    sql = (
+        "SELECT id, index_key, model, dimensions, is_ready, version FROM vector_graph WHERE NOT EXISTS ("
+        "SELECT FROM pg_attribute WHERE attrelid = to_regclass('vector_graph_' || vector_graph.id) "
+        "AND attname = 'vector' AND NOT attisdropped)"
+    )
+    return [Graph(**row) for row in run_text(tx, sql, [])]
+
+
 def drop_graph(tx: Tx, graph: Graph) -> None:
-    """Drop it, unless somebody has."""
+    """Drop it, unless somebody does or has."""
     if lock_graph(tx, graph):
-        run_text(tx, f"DROP TABLE {_table(graph.id)}", [])
+        run_text(tx, f"DROP TABLE IF EXISTS {_table(graph.id)}", [])
         _delete.run(tx, {"graph_id": graph.id})
 
 
@@ -251,7 +269,31 @@ def search_graph(
     if without:
         values.append(list(without))
         conditions += f" AND segment_id >> {FILE_SHIFT} <> ALL(${len(values)}::bigint[])"
-    return [(row["segment_id"], 1.0 - row["distance"]) for row in run_text(tx, _search(graph.id, conditions), values)]
+    return _cosines(run_text(tx, _search(graph.id, conditions), values))
+
+
+def search_graphed_files(
+    tx: Tx, graph: Graph, vector: Sequence[float], *, n: int, files: Collection[int]
+) -> list[tuple[int, float]]:
+    """(segment id, cosine) of the n nearest vectors of these files (by their keys): all of them are compared."""
+    run_text(tx, _EXACT_SETTINGS, [])
+    return _cosines(run_text(tx, _compare(graph.id), [_text(vector), n, list(files)]))
+
+
+def _cosines(rows: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    # Nothing is near or far of a vector of nothing but zeros.
+    return [(row["segment_id"], 1.0 - row["distance"]) for row in rows if not isnan(row["distance"])]
+
+
+@cache
+def _compare(graph_id: int) -> str:
+    return (
+        "SELECT segment_id, vector <=> CAST($1::text AS halfvec) AS distance "  # noqa: S608
+        "FROM unnest($3::bigint[]) AS files (key) CROSS JOIN LATERAL ("
+        f"SELECT segment_id, vector FROM {_table(graph_id)} "
+        f"WHERE segment_id >= key << {FILE_SHIFT} AND segment_id < (key + 1) << {FILE_SHIFT} OFFSET 0"
+        ") AS own ORDER BY distance LIMIT $2"
+    )
 
 
 @cache

@@ -82,9 +82,10 @@ class ExpirationRequest(Body):
 
 
 class CreateVectorStoreRequest(Body):
-    """POST /vector_stores."""
+    """POST /vector_stores. description: the contract takes it, and no answer of it has it: it is not kept."""
 
     name: Annotated[str, Field(max_length=_MAX_NAME)] | None = None
+    description: str | None = None
     file_ids: Omittable[Annotated[list[FileId], Field(max_length=500, fail_fast=True)]] = None
     expires_after: ExpirationRequest | None = None
     chunking_strategy: Omittable[ChunkingStrategyRequest] = None

@@ -15,7 +15,7 @@ def test_runs_expire_in_every_state(deploy: Callable[..., Deployment], witnessed
     with Api(witnessed(deployment)) as api:
         weather = api.actor("one_call", "get_weather")
         speechless = api.actor("speechless")
-        asking = api.run(api.thread("Weather?"), weather)
+        asking = api.wait(api.run(api.thread("Weather?"), weather), "requires_action")
         # Its turn comes if the machine is slow: it was created later than the one that it waits for, so it ends later.
         held = api.run(asking["thread_id"], speechless, agentrt={"on_busy": "enqueue"})
         in_a_tool = api.run(api.thread("Wait."), api.actor("slow_tool", "take_time"))
@@ -31,13 +31,7 @@ def test_runs_expire_in_every_state(deploy: Callable[..., Deployment], witnessed
             assert (ended["status"], ended["expires_at"], ended["last_error"]) == ("expired", None, None)
             assert {step["status"] for step in api.steps(run)} <= {"expired"}
             api.post(f"/threads/{run['thread_id']}/messages", says("Still there?"))
-        the_outputs_come_too_late(api, weather)
+        path = f"/threads/{asking['thread_id']}/runs/{asking['id']}/submit_tool_outputs"
+        error = api.post(path, {"tool_outputs": outputs_for(asking)}, status=400)["error"]
+        assert error["message"] == 'Runs in status "expired" do not accept tool outputs.'
     assert deployment.stop() == 0
-
-
-def the_outputs_come_too_late(api: Api, assistant_id: str) -> None:
-    run = api.wait(api.run(api.thread("Weather?"), assistant_id), "requires_action")
-    api.wait(run, "expired")
-    path = f"/threads/{run['thread_id']}/runs/{run['id']}/submit_tool_outputs"
-    error = api.post(path, {"tool_outputs": outputs_for(run)}, status=400)["error"]
-    assert error["message"] == 'Runs in status "expired" do not accept tool outputs.'

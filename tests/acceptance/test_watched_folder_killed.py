@@ -95,7 +95,7 @@ def is_settled(api: Api, folder: Folder) -> bool:
 
 
 def test_a_folder_is_taken_in_however_often_the_process_dies(deploy: Deploy, database: str) -> None:
-    deployment = deploy(database=database, more=TOML)
+    deployment = deploy(database=database, more=TOML, environment={"AGENTRT__RUNTIME__LEASE": "5s"})
     folder = Folder(deployment.folder / "docs")
     for n in range(N_FILES):
         folder.write(n)

@@ -90,6 +90,14 @@ def test_a_second_signal_does_not_wait_for_the_runs(project: Path) -> None:
         assert found["status"] in ("queued", "in_progress", "completed")
 
 
+def test_an_impatient_person_reads_no_traceback(project: Path) -> None:
+    with serving(project) as service:
+        service.process.send_signal(signal.SIGINT)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(timeout=8) == 130
+        assert "Traceback" not in (project / "serve.log").read_text(encoding="utf-8")
+
+
 def test_the_log_can_be_json_and_then_it_has_the_address(project: Path) -> None:
     process = subprocess.Popen(
         command("serve", "--port", "0", "--log-format", "json"),

@@ -81,7 +81,7 @@ def test_a_search_prints_passages_and_explains_them(call: Call, project: Path) -
     assert "leave.md" in call("stores", "search", "hr", "leave", "--filter", "year=2024").stdout
     nothing = call("stores", "search", "hr", "leave", "--filter", "year=2023")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
-    assert "nothing found" in nothing.stderr
+    assert nothing.stderr == "nothing found: no file with year=2023 has any of these words\n"
 
 
 def test_declared_stores_are_listed_before_the_first_start(call: Call, project: Path) -> None:
@@ -106,9 +106,11 @@ def test_a_store_is_deleted_after_a_yes(call: Call, project: Path) -> None:
         (("add", "nowhere"), "E309", "nowhere cannot be read"),
         (("add", "papers", "--include", "*.nope"), "E309", "nothing to add"),
         (("add", "papers", "--attribute", "x"), "E200", '"x" is no pair'),
+        (("add", "papers", "--attribute", "path=x"), "E200", "the attribute path"),
         (("search", "manuel", "x"), "E308", 'no vector store "manuel"'),
         (("search", "manual", " "), "E200", "no question"),
         (("search", "manual", "x", "--filter", "x"), "E200", '"x" is no pair'),
+        (("search", "manual", "x", "-f", "a=1", "-f", "a=2"), "E200", "--filter a is given twice"),
         (("show", ""), "E308", "no vector store"),
         (("frob",), "E200", 'no command "frob"'),
     ],

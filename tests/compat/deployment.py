@@ -216,6 +216,16 @@ class Deployment:
         """SIGTERM."""
         self._signal(signal.SIGTERM)
 
+    def stacks(self) -> str:
+        """Where every task and thread of the service stands: for a test that it leaves without an answer."""
+        known = len(self.log)
+        self._signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 5
+        while "stacks.task" not in self.log[known:] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.2)  # the others are written at once
+        return self.log[known:]
+
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self.ask_to_stop()

@@ -45,7 +45,7 @@ def test_an_empty_folder_gets_the_bundled_project_and_keeps_its_own_data(tmp_pat
 
 @pytest.mark.parametrize(("named", "what"), [("none.toml", "there is no such file"), ("other", "this is a folder")])
 def test_a_file_that_was_named_must_be_there(folder: Path, named: str, what: str) -> None:
-    with pytest.raises(ConfigError, match=f"--config {named}: {what}\n  fix: "):
+    with pytest.raises(ConfigError, match=f"^{named}: {what}\n  fix: "):
         find_project(Path(named), {}, folder)
     with pytest.raises(ConfigError, match=f"AGENTRT_CONFIG={named}: {what}"):
         find_project(None, {"AGENTRT_CONFIG": named}, folder)

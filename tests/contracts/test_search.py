@@ -14,7 +14,7 @@ from agentrt.runtime.vector_stores.vectors.cache import VectorCache
 from agentrt.store.database import Store, Tx
 from agentrt.store.embedded_files import mark_embedded, serve_if_complete
 from agentrt.store.files import delete_file, find_file
-from agentrt.store.postings import SegmentTerms, insert_terms
+from agentrt.store.postings import SegmentTerms, insert_terms, merge_terms
 from agentrt.store.search_files import find_indexed_files
 from agentrt.store.search_index import (
     STAGED_FOR_S,
@@ -260,6 +260,31 @@ async def test_no_more_candidates_are_told_of_than_asked_for_but_results_and_all
     assert found.n_candidates == 9
     few = await ask(store, store_id, "heart", limit=5, is_explained=True, max_candidates=2)
     assert (len(few.results), len(few.candidates), few.n_candidates) == (5, 5, 9)
+
+
+async def test_what_is_new_in_a_large_index_does_not_have_all_of_it_written_again(store: Store) -> None:
+    async def put(first: int, n: int) -> None:
+        ids = range(first, first + n)
+        rows = [SegmentTerms(i, " ".join(f"t{(i * 7 + k) % 5000}" for k in range(100))) for i in ids]
+        await store.write(lambda tx: insert_terms(tx, 1, rows))
+
+    async def merge() -> int:
+        n = 0
+        while await store.write(merge_terms):
+            n += 1
+        return n
+
+    for first in range(0, 6000, 1000):
+        await put(first, 1000)
+    await merge()
+    await put(9000, 20)
+    assert await merge() <= 1
+
+
+async def test_words_that_no_file_has_do_not_hide_an_answer_in_a_small_store(store: Store) -> None:
+    store_id = await put_store(store, {"tea.txt": "Oolong: 7.40 for a hundred grams."})
+    (result,) = (await ask(store, store_id, "price of oolong")).results
+    assert result.score > 0.2
 
 
 async def test_keywords_and_vectors_decide_together(store: Store) -> None:

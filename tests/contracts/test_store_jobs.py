@@ -96,6 +96,17 @@ async def test_a_holder_that_fell_silent_is_taken_over_and_fenced_off(store: Sto
     assert await store.read(lambda tx: find_job(tx, "run_1")) is None
 
 
+async def test_a_job_that_was_freed_is_not_held_any_more_though_nobody_has_taken_it_yet(store: Store) -> None:
+    await put(store, a_job())
+    await take(store, worker="ada", now=1.0)
+    freed = await store.write(lambda tx: free_dead_jobs(tx, "bob", now=30.0, lease_s=LEASE_S))
+    assert [job.job_id for job in freed] == ["run_1"]
+    with pytest.raises(FencedError):
+        await store.write(lambda tx: fence(tx, "run_1", 1, now=31.0))
+    assert await take(store, worker="ada", now=31.0) == Hold("run_1", "run_1", "run", HOME, 2)
+    await store.write(lambda tx: fence(tx, "run_1", 2, now=32.0))
+
+
 async def test_a_driver_that_is_fenced_off_writes_nothing(store: Store, thread: Thread) -> None:
     def fill(tx: Tx) -> StoredRun:
         run = put_run(tx, thread)

@@ -199,6 +199,7 @@ def call_jobs(tx: Tx, run_id: str) -> int:
     assert hold is not None
     jobs.is_held(tx, run_id)
     jobs.touch_held(tx, "ada", now=2.0)
+    jobs.fence(tx, run_id, hold.epoch, now=2.0)
     jobs.rest_job(tx, hold)
     jobs.hand_back(tx, run_id, hold.epoch, now=2.0)
     jobs.free_dead_jobs(tx, "bob", now=99.0, lease_s=15.0)
@@ -211,7 +212,6 @@ def call_jobs(tx: Tx, run_id: str) -> int:
     workers.forget_silent_workers(tx, before=5.0)
     seized = jobs.seize_job(tx, run_id, now=99.0)
     assert seized is not None
-    jobs.fence(tx, run_id, seized.epoch, now=99.0)
     return seized.epoch
 
 

@@ -12,7 +12,7 @@ from agentrt.errors import InvalidRequestError, ModelError, NotFoundError
 from agentrt.models.embeddings import Purpose
 from agentrt.retrieval.tokens import estimate_tokens
 from agentrt.retrieval.vectors import pack
-from agentrt.runtime.vector_stores.reranking import REST_S
+from agentrt.runtime.vector_stores.resting import REST_S
 from agentrt.runtime.vector_stores.rewriting import rewrite_queries
 from agentrt.runtime.vector_stores.search import Rewrite, StoreAnswer, StoreQuery, StoreSearch
 from agentrt.runtime.vector_stores.vectors.questions import QuestionVectors
@@ -103,7 +103,7 @@ async def unchanged(queries: Sequence[str]) -> Sequence[str]:
 
 
 def by(embedder: Embedding) -> QuestionVectors:
-    return QuestionVectors({embedder.model: embedder}.get)
+    return QuestionVectors({embedder.model: embedder}.get, clock=FakeClock())
 
 
 def searching(
@@ -151,6 +151,17 @@ async def test_vectors_find_what_has_none_of_the_words(store: Store) -> None:
     assert first.keyword_score is None
 
 
+async def test_a_store_whose_first_vectors_are_being_made_says_so(store: Store) -> None:
+    waits, ready, empty = await a_store(store), await a_store(store, embedded=True), await put_store(store)
+    search = searching(store, vectors=by(Embedding()), embedding="toy")
+    why = {
+        name: (await search.search(HOME, [store_id], StoreQuery(queries=("roof",)))).why_no_vectors
+        for name, store_id in {"waits": waits, "ready": ready, "empty": empty}.items()
+    }
+    assert why == {"waits": why["waits"], "ready": None, "empty": None}
+    assert "no vectors yet" in (why["waits"] or "")
+
+
 async def test_an_embedder_that_fails_leaves_the_words(store: Store) -> None:
     store_id = await a_store(store, embedded=True)
     search = searching(store, vectors=by(Embedding(ModelError("away"))))
@@ -158,13 +169,22 @@ async def test_an_embedder_that_fails_leaves_the_words(store: Store) -> None:
     assert (names(found), found.vector_model, found.why_no_vectors) == (["house.txt"], None, "away")
 
 
-async def test_an_embedder_that_does_not_answer_in_time_leaves_the_words(store: Store) -> None:
+async def test_an_embedder_that_does_not_answer_in_time_is_left_alone_for_a_while(
+    store: Store,
+) -> None:
     store_id, embedder = await a_store(store, embedded=True), Embedding()
     embedder.hangs = True
-    vectors = QuestionVectors({"toy": embedder}.get, within_s=0.01)
-    found = await searching(store, vectors=vectors).search(HOME, [store_id], StoreQuery(queries=("roof",)))
+    clock = FakeClock()
+    vectors = QuestionVectors({"toy": embedder}.get, clock=clock, within_s=0.01)
+    search, asked = searching(store, vectors=vectors), StoreQuery(queries=("roof",))
+    found = await search.search(HOME, [store_id], asked)
     assert (names(found), found.vector_model) == (["house.txt"], None)
     assert found.why_no_vectors == "The embedding model toy did not answer within 0.01 s."
+    embedder.hangs = False
+    again = await search.search(HOME, [store_id], asked)
+    assert again.why_no_vectors == f"{found.why_no_vectors} It is asked again in 30 s."
+    clock.set(clock.now() + REST_S)
+    assert (await search.search(HOME, [store_id], asked)).vector_model == "toy"
 
 
 async def test_a_question_is_embedded_once_and_not_for_a_store_without_vectors(store: Store) -> None:
@@ -181,7 +201,7 @@ async def test_a_question_is_embedded_once_and_not_for_a_store_without_vectors(s
 async def test_questions_in_a_crowd_are_all_answered() -> None:
     """Others push out what is remembered while the model is asked."""
     embedder = Embedding()
-    vectors = QuestionVectors({"toy": embedder}.get, remembers=1)
+    vectors = QuestionVectors({"toy": embedder}.get, clock=FakeClock(), remembers=1)
     await vectors.embed(["roof"], ["toy"])
     embed = embedder.embed
 
@@ -263,6 +283,28 @@ async def test_what_a_reranker_puts_first_is_among_the_candidates_however_few(st
     told = [(c.candidate.file.filename, c.candidate.fused_rank, c.candidate.rank) for c in found.candidates]
     assert told == [("heart.txt", 2, 1)]
     assert (found.rerank_model, found.why_not_reranked, found.n_candidates) == ("judge", None, 2)
+
+
+async def test_every_result_is_among_the_candidates_however_few_are_asked_for(store: Store) -> None:
+    store_id = await a_store(store)
+    for reranker in (None, Reranking("heart", ModelError("away"))):
+        asked = StoreQuery(queries=("liver",), limit=2, explains=True, max_candidates=1)
+        found = await searching(store, reranker=reranker).search(HOME, [store_id], asked)
+        assert [c.candidate.file.filename for c in found.candidates] == names(found) == ["liver.txt", "heart.txt"]
+
+
+@pytest.mark.parametrize("said", [[], [0.5], [0.5, 0.4, 0.3], [0.5, float("nan")]])
+async def test_a_reranker_of_the_programs_own_that_says_nonsense_is_done_without(
+    store: Store, said: list[float]
+) -> None:
+    class Nonsense(Reranking):
+        async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
+            return said
+
+    search = searching(store, reranker=Nonsense("heart"))
+    found = await search.search(HOME, [await a_store(store)], StoreQuery(queries=("liver",)))
+    assert names(found) == ["liver.txt", "heart.txt"]
+    assert found.why_not_reranked is not None
 
 
 async def test_a_reranker_looks_at_as_many_as_it_is_given_and_at_all_that_are_asked_for(store: Store) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from agentrt.clock import SystemClock
@@ -24,9 +27,10 @@ from agentrt.store.embedded_files import mark_embedded, serve_if_complete, visib
 from agentrt.store.files import delete_file, find_file
 from agentrt.store.postgres import PostgresStore
 from agentrt.store.sqlite import SqliteStore
-from agentrt.store.vector_graphs import Graph, find_graph, graphed_files
+from agentrt.store.vector_graphs import Graph, drop_graph, find_graph, graphed_files
 from tests.contracts.rows import HOME
 from tests.contracts.search_rows import attach, put_store
+from tests.postgres import PostgresServer
 
 WORDS = [f"word{n}" for n in range(60)]
 MODEL = "words"
@@ -162,6 +166,20 @@ async def test_a_filter_leaves_as_many_results_as_there_are(large: Large, first_
     assert all(int(name.removesuffix(".txt")) >= first_year for name in found)
 
 
+async def test_a_filter_leaves_them_too_where_a_walk_would_end_before_it_met_them(
+    large: Large, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = parse_filter({"type": "gte", "key": "year", "value": 30})
+    await large.fill(100)
+    there = await large.nearest("word1 word2", filter_=late)
+    await large.graphs.grow()
+    short = {"hnsw.ef_search": "5", "hnsw.max_scan_tuples": "1", "enable_seqscan": "off", "enable_sort": "off"}
+    settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in short.items())
+    monkeypatch.setattr("agentrt.store.vector_graphs._SETTINGS", f"SELECT {settings}")
+
+    assert await large.nearest("word1 word2", filter_=late) == there
+
+
 async def test_graphs_of_other_models_and_of_deleted_stores_are_dropped(large: Large) -> None:
     await large.fill(5)
     await large.graphs.grow()
@@ -175,14 +193,14 @@ async def test_graphs_of_other_models_and_of_deleted_stores_are_dropped(large: L
 
     await large.store.write(change)
     await large.graphs.grow()
+    assert await large.graph_tables() == 1  # searches that began before may still need it
+    await large.graphs.grow()
 
     assert await large.graph() is None
     assert await large.graph_tables() == 0
 
 
 async def test_two_processes_grow_one_graph(large: Large, postgres_url: str) -> None:
-    import asyncio
-
     await large.fill(45)
     other = PostgresStore(postgres_url, clock=SystemClock())
     await asyncio.gather(large.graphs.grow(), Graphs(other, from_chunks=1).grow(), large.graphs.grow())
@@ -191,6 +209,113 @@ async def test_two_processes_grow_one_graph(large: Large, postgres_url: str) -> 
 
     assert await large.n_graphed() == 45
     assert await large.graph_tables() == 1
+
+
+async def test_a_graph_that_another_process_has_dropped_is_not_grown_for_ever(large: Large) -> None:
+    await large.fill(3)
+    await large.graphs.grow()
+    graph = await large.graph()
+    assert graph is not None
+    await large.put("zebra", name="zebra.txt")
+
+    class Slow(Graphs):
+        """Drops the graph of the other process between its look and its work."""
+
+        async def _graph(self, index_key: int, model: str) -> Graph | None:
+            found = await super()._graph(index_key, model)
+            assert found is not None
+            await large.store.write(lambda tx: drop_graph(tx, found))
+            return found
+
+    async with asyncio.timeout(20):
+        await Slow(large.store, from_chunks=1).grow()
+    assert await large.graph() is None
+
+
+async def test_whoever_finds_a_graph_in_others_hands_leaves_it_to_them(large: Large, postgres_url: str) -> None:
+    await large.fill(3)
+    await large.graphs.grow()
+    graph = await large.graph()
+    assert graph is not None
+    await large.put("zebra", name="zebra.txt")
+    other = await asyncpg.connect(postgres_url)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT id FROM vector_graph WHERE id = $1 FOR UPDATE", graph.id)
+
+    async with asyncio.timeout(10):
+        await large.graphs.grow()
+
+    await transaction.rollback()
+    await other.close()
+    assert await large.n_graphed() == 3
+    await large.graphs.grow()
+    assert await large.n_graphed() == 4
+
+
+async def test_a_user_who_may_not_switch_pgvector_on_searches_without(
+    large: Large, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    await large.fill(5)
+    database = urlsplit(postgres_url).path[1:]
+    for sql in ("DROP EXTENSION IF EXISTS vector CASCADE", "CREATE ROLE humble LOGIN"):
+        postgres_server.run_sql(sql, database=database)
+    postgres_server.run_sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO humble", database=database)
+    url = postgres_url.replace("//postgres@", "//humble@")
+    humble = Large(store := PostgresStore(url, clock=SystemClock()), large.id)
+    try:
+        await humble.graphs.grow()
+        assert len(await humble.nearest("word1 word2 word3")) == 5
+        assert await humble.graph() is None
+    finally:
+        await store.close()
+        for sql in ("DROP OWNED BY humble", "DROP ROLE humble"):
+            postgres_server.run_sql(sql, database=database)
+
+
+async def test_pgvector_where_the_search_path_does_not_lead_is_none(
+    large: Large, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    await large.fill(5)
+    database = urlsplit(postgres_url).path[1:]
+    for sql in ("DROP EXTENSION IF EXISTS vector CASCADE", "CREATE SCHEMA ext", "CREATE EXTENSION vector SCHEMA ext"):
+        postgres_server.run_sql(sql, database=database)
+    try:
+        await large.graphs.grow()
+        assert len(await large.nearest("word1 word2 word3")) == 5
+        assert await large.graph() is None
+    finally:
+        postgres_server.run_sql("DROP SCHEMA ext CASCADE", database=database)
+
+
+async def test_a_graph_whose_table_is_lost_is_forgotten_and_made_again(large: Large) -> None:
+    await large.fill(5)
+    await large.graphs.grow()
+    await large.store.write(lambda tx: tx.conn.exec_driver_sql("DROP EXTENSION vector CASCADE"))
+
+    await Graphs(large.store, from_chunks=1).grow()
+
+    assert await large.n_graphed() == 5
+    assert len(await large.nearest("word1 word2 word3")) == 5
+
+
+async def test_vectors_that_no_graph_has_any_more_are_read_once(large: Large, monkeypatch: pytest.MonkeyPatch) -> None:
+    await large.fill(5)
+    await large.graphs.grow()
+    await large.nearest("word1")
+    graph = await large.graph()
+    assert graph is not None
+    await large.store.write(lambda tx: drop_graph(tx, graph))
+    looks: list[int] = []
+
+    def look(tx: Tx, index_key: int) -> dict[int, str | None]:
+        looks.append(index_key)
+        return visible_files(tx, index_key)
+
+    monkeypatch.setattr("agentrt.runtime.vector_stores.vectors.cache.visible_files", look)
+    for _ in range(3):
+        assert len(await large.nearest("word1 word2 word3")) == 5
+    assert len(looks) == 1
 
 
 async def test_small_stores_have_no_graph(large: Large) -> None:

@@ -29,6 +29,7 @@ from agentrt.store.embedded_files import EmbeddingProgress, embedding_progress, 
 from agentrt.store.jobs import find_job
 from agentrt.store.search_vectors import read_vectors
 from agentrt.store.workers import WorkerProcess, beat_worker, forget_worker
+from agentrt.testing.clocks import FakeClock
 from agentrt.testing.embedding_answers import word_vector
 from tests.contracts.rows import HOME
 from tests.contracts.test_ingest import House
@@ -137,7 +138,7 @@ class Library(House):
     async def cosines(self, store_id: str, query: str) -> dict[str, float | None]:
         """The vector scores of all candidates, by their files."""
         models = sorted(await self.serving(store_id))
-        asked = (await QuestionVectors(self.known.get).embed([query], models)).questions
+        asked = (await QuestionVectors(self.known.get, clock=FakeClock()).embed([query], models)).questions
         options = SearchOptions(is_explained=True, limit=50)
         found = await self.store.read(lambda tx: search(tx, [store_id], asked, options, self.cache.nearest))
         return {candidate.file.filename: candidate.vector_score for candidate in found.candidates}
@@ -438,7 +439,8 @@ async def test_a_store_whose_model_is_gone_is_searched_by_words_meanwhile(librar
     library.use(Words("other"))
     del library.known["words"]
 
-    embedded = await QuestionVectors(library.known.get).embed(["cat"], sorted(await library.serving(store_id)))
+    questions = QuestionVectors(library.known.get, clock=FakeClock())
+    embedded = await questions.embed(["cat"], sorted(await library.serving(store_id)))
 
     assert embedded.models == ()
     assert embedded.why_not == "No model in agents.toml makes the vectors of words."
@@ -449,7 +451,7 @@ async def test_two_models_serve_two_stores_in_one_search(library: Library) -> No
     old = await library.filled(CAT)
     library.use(Words("other"))
     new = await library.filled(DOG)
-    questions = QuestionVectors(library.known.get)
+    questions = QuestionVectors(library.known.get, clock=FakeClock())
 
     asked = (await questions.embed(["dog"], ["other", "words"])).questions
     options = SearchOptions(is_explained=True)

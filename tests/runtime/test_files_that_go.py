@@ -214,6 +214,26 @@ async def test_two_messages_at_once_both_give_their_files_to_the_thread(open_wor
         assert sorted(listed["file_ids"]) == sorted(files)  # type: ignore[arg-type, type-var]
 
 
+async def test_a_thread_that_is_changed_keeps_what_a_message_gives_it_at_that_moment(
+    open_world: Open, postgres_url: str
+) -> None:
+    async with open_world(ScriptedModel(), extra=on_postgres(postgres_url)) as world:
+        thread_id, given, named = await world.thread("Hi"), await a_file(world), await a_file(world)
+        threads, holding = world.runtime.threads, await asyncpg.connect(postgres_url)
+        try:
+            async with asyncio.TaskGroup() as group, holding.transaction():
+                await holding.execute("SELECT FROM thread WHERE id = $1 FOR UPDATE", thread_id)
+                group.create_task(threads.add_message(world.project, thread_id, attached(given, "code_interpreter")))
+                await someone_waits(holding)
+                group.create_task(threads.update(world.project, thread_id, metadata=None, tool_resources=helper(named)))
+                await someone_waits(holding, n=2)
+        finally:
+            await holding.close()
+        found = await world.runtime.store.read(lambda tx: find_thread(tx, world.project, thread_id))
+        assert found.tool_resources.get("code_interpreter") == {"file_ids": [given]}
+        assert "file_search" in found.tool_resources
+
+
 async def failure_of(work: Awaitable[object]) -> BaseException | None:
     try:
         await work

@@ -13,6 +13,7 @@ import pytest
 
 from agentrt.config.schema import SandboxSpec
 from agentrt.sandbox.local import LocalDriver
+from agentrt.sandbox.process_box import ProcessBox
 from agentrt.sandbox.sandbox import Sandbox
 
 SPEC = SandboxSpec(name="python")
@@ -59,3 +60,13 @@ async def test_what_a_killed_process_has_left_goes_with_the_next_start_and_what_
     for sandbox in (other, new):
         await sandbox.close()
     assert files_in(tmp_path) == []
+
+
+async def test_what_is_closed_by_two_at_once_gives_back_once_what_it_had() -> None:
+    """What it gives back, a lock by its number or a user, may be another one's a moment later."""
+    given_back: list[str] = []
+    box = await ProcessBox.start(["sleep", "60"], environment={}, on_end=lambda: given_back.append("once"))
+    await asyncio.gather(box.kill(), box.kill())
+    await box.kill()
+    assert given_back == ["once"]
+    await box.channel.wait_ended()

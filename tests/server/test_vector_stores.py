@@ -74,6 +74,13 @@ async def test_a_store_is_made_read_changed_and_deleted(api: Api) -> None:
     assert error["message"] == f"Vector store with id [{made['id']}] not found."
 
 
+async def test_a_description_is_accepted_though_no_answer_has_it(api: Api) -> None:
+    made = await api.call("POST", "/vector_stores", {"name": "papers", "description": "What we have published."})
+    assert (made["name"], "description" in made) == ("papers", False)
+    error = await api.refused("POST", "/vector_stores", {"description": 5}, status=400)
+    assert error["param"] == "description"
+
+
 async def test_files_given_with_a_new_store_are_indexed_and_found(api: Api) -> None:
     store = await a_store(api, name="organs")
     assert (store["status"], store["file_counts"]["completed"], store["file_counts"]["total"]) == ("completed", 3, 3)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Attributes: TypeAlias = Mapping[str, str | float | bool]
 
 MAX_RESULTS = 50
+_CHUNK = 800  # as in the API, which lets neighbours share half
 
 
 class FileSearch:
@@ -45,10 +46,10 @@ class FileSearch:
     in folders. path: a file to keep the index in, for the next start of the program to read only what has changed;
     without, it is gone with this object. attributes: a file's, by its name, to filter by; each has `path` anyway.
     embedding: a model to search by meaning, too: a name as an Agent takes one, `minilm`, or an Embedder. reranker: has
-    the last word on the order: a name of agents.toml, or a Reranker. chunk_tokens, overlap_tokens: of passages.
-    config: the agents.toml that names models. max_num_results, score_threshold, filter: as in the API.
-    store: the id, or the name in agents.toml, of a vector store of the Runtime on whose threads the agent talks, in
-    place of all that is about files.
+    the last word on the order: a name of agents.toml, or a Reranker. chunk_tokens: of a passage; overlap_tokens: how
+    many of them are in the next one, too; None = half. config: the agents.toml that names models. max_num_results,
+    score_threshold, filter: as in the API. store: the id, or the name in agents.toml, of a vector store of the Runtime
+    on whose threads the agent talks, in place of all that is about files.
     Raises InvalidRequestError for options that cannot be.
     """
 
@@ -65,12 +66,13 @@ class FileSearch:
         max_num_results: int | None = None,
         score_threshold: float = 0.0,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the API's word
-        chunk_tokens: int = 800,
-        overlap_tokens: int = 400,
+        chunk_tokens: int = _CHUNK,
+        overlap_tokens: int | None = None,
         config: Path | str | None = None,
     ) -> None:
-        own = (*sources, path, attributes, embedding, reranker, filter, *include, *ignore)
-        if (store is None) == (not sources) or (store is not None and any(one is not None for one in own)):
+        own = (*sources, path, attributes, embedding, reranker, filter, config, *include, *ignore)
+        is_own = any(one is not None for one in own) or chunk_tokens != _CHUNK or overlap_tokens is not None
+        if (store is None) == (not sources) or (store is not None and is_own):
             raise InvalidRequestError("FileSearch takes files and folders, or else a vector store of a Runtime.")
         if max_num_results is not None:
             _check_within("max_num_results", max_num_results, 1, MAX_RESULTS)
@@ -139,6 +141,8 @@ class FileSearch:
     ) -> SearchShown:
         """As search, with every candidate, its scores, and why it was kept or dropped."""
         queries = (query,) if isinstance(query, str) else tuple(query)
+        if not queries or not all(map(str.strip, queries)):
+            raise InvalidRequestError("A query must have more in it than white space.", param="query")
         threshold = self.score_threshold if score_threshold is None else score_threshold
         _check_within("limit", limit, 1, MAX_RESULTS)
         _check_within("score_threshold", threshold, 0, 1)
@@ -250,9 +254,14 @@ def _parsed(filter_: Mapping[str, Any] | None) -> Filter | None:
     return parse_filter(filter_, param="filter")
 
 
-def _checked_chunks(chunk_tokens: int, overlap_tokens: int) -> tuple[int, int]:
+def _checked_chunks(chunk_tokens: int, overlap_tokens: int | None) -> tuple[int, int]:
     """Raises InvalidRequestError."""
     from agentrt.retrieval.chunk import Chunking
 
-    Chunking(chunk_tokens, overlap_tokens)
-    return chunk_tokens, overlap_tokens
+    overlap = chunk_tokens // 2 if overlap_tokens is None else overlap_tokens
+    try:
+        Chunking(chunk_tokens, overlap)
+    except InvalidRequestError as error:
+        said = error.message.replace("max_chunk_size_tokens", "chunk_tokens")
+        raise InvalidRequestError(said.replace("chunk_overlap_tokens", "overlap_tokens")) from None
+    return chunk_tokens, overlap

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -33,6 +33,9 @@ from agentrt.runtime.vector_stores.vectors.texts import TextVectors
 from agentrt.store.database import Store
 from agentrt.store.open import open_store
 from agentrt.store.watched_folders import WatchedFile, list_watched_files
+
+_BESIDE: Final = ("", "-wal", "-shm", "-journal", ".lock")
+"""How the names of the index's files go on behind its own; copies from before a migration have `.bak-` and more."""
 
 
 class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +161,7 @@ def _search(store: Store, clock: SystemClock, embedder: Embedder | None, reranke
     async def as_they_are(queries: Sequence[str]) -> Sequence[str]:
         return queries
 
-    vectors = None if embedder is None else QuestionVectors(find)
+    vectors = None if embedder is None else QuestionVectors(find, clock=clock)
     return StoreSearch(store=store, clock=clock, rewrite=as_they_are, vectors=vectors, reranker=reranker)
 
 
@@ -178,7 +181,7 @@ def _gather(options: LocalOptions) -> Gathered:
     """Without the index itself, which may be in one of the folders."""
     found = gather(options.sources, include=options.include, ignore=options.ignore)
     own = str(options.path.resolve())
-    for key in [key for key in found.files if key.startswith(own)]:
+    for key in [key for key in found.files if key.removeprefix(own) in _BESIDE or key.startswith(f"{own}.bak-")]:
         del found.files[key]
     return found
 

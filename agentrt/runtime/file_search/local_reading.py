@@ -212,7 +212,8 @@ class LocalReading:
         served = None if row is None else row.file_id
         error = why if served is None else f"{why}{_STILL_FOUND}"
         await self._put(WatchedFile(store_id=STORE_ID, path=file.key, file_id=served, error=error, **seen))
-        log.warning("ingest.refused", extra={"size": file.size_bytes})
+        # Told in `failures`, and to the model. A warning would be a word without its file on a program's terminal.
+        log.info("ingest.refused", extra={"size": file.size_bytes})
 
     async def _put(self, row: WatchedFile) -> None:
         await self._store.write(lambda tx: put_watched_file(tx, row))
@@ -269,7 +270,7 @@ class LocalReading:
                 continue
 
     def _has_failed(self, error: ModelError) -> None:
-        log.warning("ingest.not_embedded", extra={"reason": error.reason})
+        log.info("ingest.not_embedded", extra={"reason": error.reason})  # told in `problems`
         self._problem = f"Not all files can be searched by meaning: {error.message}"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
@@ -15,11 +15,9 @@ from agentrt.models.batches import at_once
 from agentrt.models.reranking import Reranker
 from agentrt.retrieval.tokens import estimate_tokens
 from agentrt.retrieval.windows import windows
+from agentrt.runtime.vector_stores.resting import Rest
 
 log = logging.getLogger(__name__)
-
-REST_S: Final = 30.0
-"""How long a reranker that is away or too slow is not asked: every search would wait for it in vain."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +32,7 @@ class PassageJudge:
 
     def __init__(self, reranker: Reranker, clock: Clock) -> None:
         self._reranker = reranker
-        self._clock = clock
-        self._rests_until = float("-inf")
-        self._why_it_rests = ""
+        self._rest = Rest(clock)
 
     @property
     def name(self) -> str:
@@ -50,9 +46,9 @@ class PassageJudge:
         """A passage counts by the query that it answers best. Never fails."""
         if not passages:
             return Judgement()
-        rest_s = self._rests_until - self._clock.monotonic()
-        if rest_s > 0:
-            return Judgement(why_not=f"{self._why_it_rests} It is asked again in {rest_s:.0f} s.")
+        why_not = self._rest.why_not()
+        if why_not is not None:
+            return Judgement(why_not=why_not)
         try:
             async with asyncio.timeout(self._reranker.within_s):
                 size = self._room(queries)
@@ -73,7 +69,13 @@ class PassageJudge:
 
     async def _read(self, query: str, parts: Sequence[Sequence[str]]) -> list[float]:
         """What is said of the passages, which are given in parts: of each, what is said of its best one."""
-        said = iter(await self._reranker.rerank(query, [part for passage in parts for part in passage]))
+        asked = [part for passage in parts for part in passage]
+        scores = await self._reranker.rerank(query, asked)
+        # It may be the program's own.
+        if len(scores) != len(asked) or not all(map(math.isfinite, scores)):
+            name = self._reranker.name
+            raise ModelError(f"The reranker {name} gave no score for each passage: {len(scores)} for {len(asked)}.")
+        said = iter(scores)
         return [max(next(said) for _ in passage) for passage in parts]
 
     def _failed(self, error: ModelError, *, rests: bool) -> Judgement:
@@ -82,6 +84,5 @@ class PassageJudge:
             extra={"model": self._reranker.name, "reason": error.reason, "status": error.http_status},
         )
         if rests:
-            self._rests_until = self._clock.monotonic() + REST_S
-            self._why_it_rests = error.message
+            self._rest.begin(error)
         return Judgement(why_not=error.message)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -21,8 +21,10 @@ from agentrt.runtime.vector_stores.stores import refuse_expired
 from agentrt.runtime.vector_stores.vectors.cache import VectorCache
 from agentrt.runtime.vector_stores.vectors.questions import Embedded, QuestionVectors
 from agentrt.store.database import Store, Tx
-from agentrt.store.embedded_files import serving_models
+from agentrt.store.embedded_files import files_missing, find_index, serving_models
 from agentrt.store.vector_stores import VectorStore, find_vector_store, is_touch_due, touch_vector_stores
+
+_TO_COME: Final = "Some of its files have no vectors yet; the service makes them."
 
 Rewrite: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
 """Questions → as many queries, in their order. Never fails: at worst they are the same."""
@@ -83,7 +85,8 @@ _Read: TypeAlias = tuple[Found, bool, set[str]]
 class StoreSearch:
     """Searches vector stores. Whatever of vectors and reranker is None, or fails, is done without.
 
-    rewrite: what is done with queries that shall be rewritten, unless a search brings its own.
+    rewrite: what is done with queries that shall be rewritten, unless a search brings its own. embedding: the name of
+    the vectors that files shall have; an answer says of a store that waits for them that it does.
     """
 
     def __init__(
@@ -94,11 +97,13 @@ class StoreSearch:
         rewrite: Rewrite,
         vectors: QuestionVectors | None = None,
         reranker: Reranker | None = None,
+        embedding: str | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._rewrite = rewrite
         self._questions = vectors
+        self._embedding = embedding
         self._judge = None if reranker is None else PassageJudge(reranker, clock)
         self._vectors = VectorCache()
 
@@ -117,12 +122,12 @@ class StoreSearch:
         Raises NotFoundError, InvalidRequestError for a store that has expired.
         """
 
-        def look(tx: Tx) -> set[str]:
+        def look(tx: Tx) -> tuple[set[str], bool]:
             self._check(tx, project, store_ids, find)
-            return serving_models(tx, store_ids)
+            return serving_models(tx, store_ids), self._is_to_come(tx, store_ids)
 
         # Before anything is paid for: a store that nobody may search, or without vectors.
-        models = await self._store.read(look)
+        models, is_to_come = await self._store.read(look)
         queries = asked.queries
         if asked.rewrites:
             queries = tuple(await (rewrite or self._rewrite)(queries))
@@ -151,10 +156,10 @@ class StoreSearch:
         return StoreAnswer(
             queries=queries,
             results=results,
-            candidates=candidates[: asked.max_candidates],
+            candidates=_best(candidates, asked.max_candidates),
             n_candidates=found.n_candidates,
             vector_model=", ".join(embedded.models) or None,
-            why_no_vectors=embedded.why_not,
+            why_no_vectors=embedded.why_not or (_TO_COME if is_to_come else None),
             rerank_model=None if judge is None or said.scores is None else judge.name,
             why_not_reranked=said.why_not,
         )
@@ -181,6 +186,15 @@ class StoreSearch:
             refuse_expired(found, now=now)
         return any(is_touch_due(found, now=now) for found in stores)
 
+    def _is_to_come(self, tx: Tx, store_ids: Sequence[str]) -> bool:
+        """Whether a store is searched by words until its files have the first vectors."""
+        model = self._embedding
+        if model is None:
+            return False
+        found = (find_index(tx, store_id) for store_id in store_ids)
+        without = [index[0] for index in found if index is not None and index[1] is None]
+        return any(files_missing(tx, key, model, limit=1) for key in without)
+
     async def _embed(self, queries: Sequence[str], models: Sequence[str]) -> Embedded:
         if self._questions is None:
             return Embedded([Question(query) for query in queries])
@@ -195,6 +209,13 @@ def _cut(found: Found, asked: StoreQuery) -> Judged:
     results = [result for result in found.results if result.score >= asked.score_threshold][: asked.limit]
     kept = {(result.file.key, result.ord) for result in results}
     return results, [JudgedCandidate(_with_fate(candidate, kept, asked)) for candidate in found.candidates]
+
+
+def _best(candidates: list[JudgedCandidate], most: int | None) -> list[JudgedCandidate]:
+    """So many, and what became a result: more have been read for a reranker to choose from."""
+    if most is None:
+        return candidates
+    return [one for i, one in enumerate(candidates) if i < most or one.candidate.fate == "kept"]
 
 
 def _text(result: Result) -> str:

@@ -241,6 +241,14 @@ async def test_a_store_of_agents_toml_is_found_by_its_name(open_world: Open, tmp
     }
 
 
+async def test_passages_overlap_by_half_and_what_is_wrong_with_them_is_said_in_the_words_of_the_caller() -> None:
+    assert FileSearch("a", chunk_tokens=300).overlap_tokens == 150
+    with pytest.raises(InvalidRequestError, match=r"^chunk_tokens must be between"):
+        FileSearch("a", chunk_tokens=5)
+    with pytest.raises(InvalidRequestError, match=r"^overlap_tokens must .* half of chunk_tokens"):
+        FileSearch("a", chunk_tokens=200, overlap_tokens=150)
+
+
 async def test_a_source_that_is_not_there_is_named_to_whoever_gave_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match=r"There is no file or folder .*nope for file_search"):
         await Agent(model=ScriptedModel(text("Never.")), tools=[FileSearch(tmp_path / "nope")]).run("Go")
@@ -260,6 +268,8 @@ async def test_an_embedding_model_that_nobody_knows_is_named(tmp_path: Path, mon
         lambda: FileSearch(),
         lambda: FileSearch("a", store="b"),
         lambda: FileSearch(store="b", path="c"),
+        lambda: FileSearch(store="b", chunk_tokens=200, overlap_tokens=50),
+        lambda: FileSearch(store="b", config="agents.toml"),
         lambda: FileSearch("a", max_num_results=51),
         lambda: FileSearch("a", score_threshold=2),
         lambda: FileSearch("a", chunk_tokens=10),
@@ -271,6 +281,12 @@ async def test_an_embedding_model_that_nobody_knows_is_named(tmp_path: Path, mon
 def test_options_that_cannot_be_are_refused_at_once(make: Callable[[], FileSearch]) -> None:
     with pytest.raises(InvalidRequestError):
         make()
+
+
+@pytest.mark.parametrize("query", ["", " \n", [], ["leave", ""]])
+async def test_a_search_for_nothing_is_refused_as_by_the_server(query: str | list[str]) -> None:
+    with pytest.raises(InvalidRequestError, match="white space"):
+        await FileSearch(("leave.md", LEAVE)).search(query)
 
 
 def test_an_agent_has_one_at_most() -> None:

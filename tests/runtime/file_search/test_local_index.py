@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,8 +94,10 @@ async def test_what_failed_is_not_read_again_before_it_changes(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     index = tmp_path / "index.db"
+    caplog.set_level(logging.INFO, "agentrt")
     await ids(folder, index)
-    assert [record.message for record in caplog.records] == ["ingest.refused"]
+    (refused,) = [record for record in caplog.records if record.message == "ingest.refused"]
+    assert refused.levelno == logging.INFO, "a program without logging shall not find this word on its terminal"
     caplog.clear()
     async with FileSearch(folder, path=index) as files:
         assert ["damaged" in failure.reason for failure in files.failures] == [True]
@@ -127,6 +130,13 @@ async def test_globs_choose_files_and_the_index_is_not_one_of_them(folder: Path)
         assert names(files) == ["leave.md", "refund.md"]
     async with FileSearch(folder, include=["leave*"]) as files:
         assert names(files) == ["leave.md"]
+
+
+async def test_files_whose_names_begin_as_that_of_the_index_are_searched(folder: Path) -> None:
+    write(folder, {"index.html": "<p>A zebra.</p>", "index-2024.md": "A giraffe.", "index.lock.md": "A key."})
+    async with FileSearch(folder, path=folder / "index", ignore=["*.pdf"]) as files:
+        await files.refresh()
+        assert names(files) == ["index-2024.md", "index.html", "index.lock.md", "leave.md", "refund.md"]
 
 
 async def test_without_a_path_the_index_goes_with_its_object(folder: Path) -> None:

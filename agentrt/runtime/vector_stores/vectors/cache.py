@@ -20,7 +20,14 @@ from agentrt.store.embedded_files import visible_files
 from agentrt.store.search_index import IndexStats
 from agentrt.store.search_vectors import read_file_vectors, read_segment_vectors, read_vectors
 from agentrt.store.segment_ids import FILE_SHIFT
-from agentrt.store.vector_graphs import Graph, find_graph, graphed_files, is_postgres, search_graph
+from agentrt.store.vector_graphs import (
+    Graph,
+    find_graph,
+    graphed_files,
+    is_postgres,
+    search_graph,
+    search_graphed_files,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +35,9 @@ _MOST_BYTES: Final = 256 * 1024 * 1024
 _READ_ONE_BY_ONE: Final = 100
 """When more files are new, all is read anew."""
 
-_LOOKED_AT_ONE_BY_ONE: Final = 50
-"""Of so few files that a filter lets in, all vectors are looked at: a graph would have to be walked for long."""
+_COMPARED: Final = 10_000
+"""When a filter lets in about so few vectors, all of them are compared: a walk through the graph ends after 20,000
+(hnsw.max_scan_tuples), and would meet hardly any of them in a large store."""
 
 _FROM_GRAPH: Final = 400
 
@@ -73,14 +81,13 @@ class VectorCache:
             return found
         within = kept.graphed if files is None else kept.graphed & files
         within = within - stats.hidden
-        if files is not None and len(within) <= _LOOKED_AT_ONE_BY_ONE:
-            rows = [row for file in within for row in read_file_vectors(tx, stats.index_key, model, file)]
-            found |= VectorIndex(rows).search(vector, n=n, fetch=fetch)
+        if files is not None and len(within) * stats.n_chunks <= _COMPARED * len(kept.graphed):
+            near = search_graphed_files(tx, graph, unit(vector), n=_FROM_GRAPH, files=within)
         else:
             without = stats.hidden & kept.graphed
             look_in = None if files is None else within
             near = search_graph(tx, graph, unit(vector), n=_FROM_GRAPH, within=look_in, without=without)
-            found |= best_chunks(near, n)
+        found |= best_chunks(near, n)
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:n])
 
     def _up_to_date(self, tx: Tx, stats: IndexStats, model: str, graph: Graph | None) -> _Kept:
@@ -98,7 +105,8 @@ class VectorCache:
 
     def _keep(self, key: tuple[int, str], made: _Kept) -> None:
         there = self._kept.get(key)
-        if there is None or there.version < made.version:
+        # A graph that was made again counts from the beginning.
+        if there is None or there.version[0] <= made.version[0]:
             self._kept[key] = made
         self._kept.move_to_end(key)
         while len(self._kept) > 1 and sum(kept.index.n_bytes for kept in self._kept.values()) > self._most_bytes:

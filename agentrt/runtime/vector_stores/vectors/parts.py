@@ -46,7 +46,7 @@ def vector_parts(models: Models, *, store: Store, dispatcher: Dispatcher, clock:
         model=None if texts is None else texts.model,
         files=None if texts is None else FileEmbedding(texts, clock=clock),
         driver=VectorDriver(store=store, dispatcher=dispatcher, clock=clock, vectors=texts, lease_s=lease_s),
-        questions=QuestionVectors(models.embedding_named),
+        questions=QuestionVectors(models.embedding_named, clock=clock),
         sweeps=sweeps,
     )
 

@@ -10,9 +10,11 @@ from typing import Final
 
 import msgspec
 
+from agentrt.clock import Clock
 from agentrt.errors import ModelError
 from agentrt.models.embeddings import Embedder, Vector
 from agentrt.retrieval.search import Question
+from agentrt.runtime.vector_stores.resting import Rest
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +33,22 @@ class Embedded(msgspec.Struct, frozen=True):
 
 
 class QuestionVectors:
-    """Embeds questions, and remembers the last ones. find: the embedder whose vectors have that name, if there is."""
+    """Embeds questions, and remembers the last ones. find: the embedder whose vectors have that name, if there is.
+
+    One that is away or too slow is left alone for a while.
+    """
 
     def __init__(
-        self, find: Callable[[str], Embedder | None], *, within_s: float = WITHIN_S, remembers: int = _REMEMBERED
+        self,
+        find: Callable[[str], Embedder | None],
+        *,
+        clock: Clock,
+        within_s: float = WITHIN_S,
+        remembers: int = _REMEMBERED,
     ) -> None:
         self._find = find
+        self._clock = clock
+        self._rests: dict[str, Rest] = {}
         self._within_s = within_s
         self._remembers = remembers
         self._remembered: OrderedDict[tuple[str, str], Vector] = OrderedDict()
@@ -77,8 +89,18 @@ class QuestionVectors:
         embedder = self._find(model)
         if embedder is None:
             raise ModelError(f"No model in agents.toml makes the vectors of {model}.")
+        rest = self._rests.setdefault(model, Rest(self._clock))
+        why_not = rest.why_not()
+        if why_not is not None:
+            raise ModelError(why_not)
         try:
             async with asyncio.timeout(self._within_s):
                 return await embedder.embed(queries, as_="query")
         except TimeoutError:
-            raise ModelError(f"The embedding model {model} did not answer within {self._within_s:g} s.") from None
+            error = ModelError(f"The embedding model {model} did not answer within {self._within_s:g} s.")
+            rest.begin(error)
+            raise error from None
+        except ModelError as error:
+            if error.is_retryable:
+                rest.begin(error)
+            raise

@@ -163,9 +163,24 @@ async def test_a_file_that_cannot_be_read_is_named_and_an_older_version_stays(pr
         assert (policy.error or "").endswith("The version before it is still found.")
         assert await n_files(runtime) == 2
         health = (await runtime.health()).vector_stores["handbook"]
-        assert not health.on
+        assert health.on, "the version before it is found"
         assert "2 not indexed as they are" in (health.why or "")
         assert (await rows(runtime))["docs/photo.txt"].file_id == failed, "it was not tried again"
+
+
+async def test_a_store_is_on_as_long_as_something_in_it_is_found(project: Project) -> None:
+    project.put("photo.txt", PNG)
+    async with project.open() as runtime:
+        await settled(runtime, "photo.txt")
+        health = (await runtime.health()).vector_stores["handbook"]
+        assert not health.on, "nothing in it can be found"
+        assert "1 not indexed as they are" in (health.why or "")
+    project.put("policy.txt", "Leave is thirty days.")
+    async with project.open() as runtime:
+        await settled(runtime, "photo.txt", "policy.txt")
+        health = (await runtime.health()).vector_stores["handbook"]
+        assert health.on
+        assert "agentrt stores show handbook says which and why" in (health.why or "")
 
 
 async def test_a_restart_indexes_nothing_again_and_a_folder_that_is_gone_takes_nothing_with_it(
