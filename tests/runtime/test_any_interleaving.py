@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -74,6 +75,7 @@ class Interleavings(RuleBasedStateMachine):
         self.store = self.loop.run(self.open_store())
         self.world = self.loop.run(self._begin())
 
+    @abstractmethod
     async def open_store(self) -> Store:
         """An empty database."""
         raise NotImplementedError

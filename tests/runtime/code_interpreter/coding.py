@@ -8,15 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from agentrt.engine import events as ev
-from agentrt.engine.message import CodeShown, FilePath, ImageFilePart, TextPart, ToolResult
-from agentrt.engine.run import Run
+from agentrt.engine.message import CodeShown, FilePath, ImageFilePart, TextPart
 from agentrt.engine.spec import CodeInterpreterTool, FunctionTool
-from agentrt.runtime.requests import Attachment, NewMessage, NewThread
+from agentrt.runtime.requests import NewThread
 from agentrt.sandbox.sandbox import Sandbox
 from agentrt.store.files import File, find_file
 from agentrt.testing.scripts import Answer, ScriptedModel, call, text
 from tests.runtime.conftest import World, user
+from tests.runtime.hosted_runs import ToldRun, ToolWorld
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -37,31 +36,13 @@ class Picture:
 
 
 @dataclass
-class Told:
+class Told(ToldRun):
     """What one run told."""
-
-    run: Run
-    events: list[ev.Event]
-
-    @property
-    def results(self) -> list[ToolResult]:
-        return [event.result for event in self.events if isinstance(event, ev.CallReturned)]
-
-    @property
-    def result(self) -> ToolResult:
-        """Of its only call."""
-        (result,) = self.results
-        return result
 
     @property
     def shown(self) -> CodeShown:
         assert isinstance(self.result.shown, CodeShown)
         return self.result.shown
-
-    @property
-    def parts(self) -> tuple[ev.AnswerPart, ...]:
-        """Of the last message."""
-        return [event.parts for event in self.events if isinstance(event, ev.MessageCompleted)][-1]
 
     @property
     def links(self) -> dict[str, str]:
@@ -75,33 +56,16 @@ class Told:
 
 
 @dataclass
-class Coder:
+class Coder(ToolWorld):
     """One runtime whose model writes the code that the test gives it."""
 
-    world: World
-
-    @property
-    def model(self) -> ScriptedModel:
-        return self.world.model
-
-    async def upload(self, name: str, data: bytes | str) -> str:
-        async def pieces() -> AsyncGenerator[bytes, None]:
-            yield data.encode() if isinstance(data, str) else data
-
-        file = await self.world.runtime.files.put(self.world.project, pieces(), filename=name, purpose="assistants")
-        return file.id
+    tool = "code_interpreter"
 
     async def file(self, file_id: str) -> File:
         return await self.world.runtime.store.read(lambda tx: find_file(tx, self.world.project, file_id))
 
     async def content(self, file_id: str) -> bytes:
         return b"".join([piece async for piece in await self.world.runtime.files.content(await self.file(file_id))])
-
-    async def say(self, thread_id: str, words: str, *file_ids: str) -> None:
-        """A message of the user, with files for the code."""
-        attachments = tuple(Attachment(file_id, ("code_interpreter",)) for file_id in file_ids)
-        message = NewMessage("user", (TextPart(words),), attachments=attachments)
-        await self.world.runtime.threads.add_message(self.world.project, thread_id, message)
 
     async def run(self, thread_id: str, *codes: str, answer: str = "Done.", **fields: Any) -> Told:
         """A run in which the model calls the tool once for each of these codes, and then answers."""

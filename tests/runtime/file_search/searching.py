@@ -11,11 +11,9 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import bindparam
 
-from agentrt.engine import events as ev
-from agentrt.engine.message import FileCitation, JsonObject, SearchShown, TextPart, ToolResult
-from agentrt.engine.run import Run
+from agentrt.engine.message import FileCitation, JsonObject, SearchShown, TextPart
 from agentrt.engine.spec import FileSearchTool, FunctionTool
-from agentrt.runtime.requests import Attachment, NewMessage, NewThread, NewVectorStore
+from agentrt.runtime.requests import NewThread, NewVectorStore
 from agentrt.store.records import table_of, update_row
 from agentrt.store.statements import Statement
 from agentrt.store.vector_store_files import (
@@ -27,6 +25,7 @@ from agentrt.store.vector_store_files import (
 from agentrt.store.vector_stores import VectorStoreTable
 from agentrt.testing.scripts import Answer, ScriptedModel, call, text
 from tests.runtime.conftest import World, user
+from tests.runtime.hosted_runs import ToldRun, ToolWorld
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[World]]
 
@@ -39,21 +38,8 @@ _set_status = Statement(
 
 
 @dataclass
-class Told:
+class Told(ToldRun):
     """What one run told."""
-
-    run: Run
-    events: list[ev.Event]
-
-    @property
-    def results(self) -> list[ToolResult]:
-        return [event.result for event in self.events if isinstance(event, ev.CallReturned)]
-
-    @property
-    def result(self) -> ToolResult:
-        """Of its only call."""
-        (result,) = self.results
-        return result
 
     @property
     def shown(self) -> SearchShown:
@@ -67,7 +53,7 @@ class Told:
 
     @property
     def answer(self) -> TextPart:
-        (part,) = [event.parts for event in self.events if isinstance(event, ev.MessageCompleted)][-1]
+        (part,) = self.parts
         assert isinstance(part, TextPart)
         return part
 
@@ -83,22 +69,11 @@ class Told:
 
 
 @dataclass
-class Librarian:
+class Librarian(ToolWorld):
     """One runtime with stores that the test fills."""
 
-    world: World
+    tool = "file_search"
     folder: Path
-
-    @property
-    def model(self) -> ScriptedModel:
-        return self.world.model
-
-    async def upload(self, name: str, data: bytes | str) -> str:
-        async def pieces() -> AsyncGenerator[bytes, None]:
-            yield data.encode() if isinstance(data, str) else data
-
-        file = await self.world.runtime.files.put(self.world.project, pieces(), filename=name, purpose="assistants")
-        return file.id
 
     async def store(self, **files: str) -> str:
         """A vector store with these texts in it, indexed, by the names of their files without `.txt`."""
@@ -121,12 +96,6 @@ class Librarian:
             store_id=store_id, file_id=file_id, project=self.world.project, created_at=now, job_id="job_slow"
         )
         await self.world.runtime.store.write(lambda tx: attach_files(tx, [row]))
-
-    async def say(self, thread_id: str, words: str, *file_ids: str) -> None:
-        """A message of the user, with files to search in."""
-        attachments = tuple(Attachment(file_id, ("file_search",)) for file_id in file_ids)
-        message = NewMessage("user", (TextPart(words),), attachments=attachments)
-        await self.world.runtime.threads.add_message(self.world.project, thread_id, message)
 
     async def mark(self, store_id: str, file_id: str, status: str, *, why: str | None = None) -> None:
         """What became of indexing a file."""
